@@ -1,0 +1,1 @@
+"""Helpers shared by the launch files of mbpl."""

@@ -1,0 +1,1 @@
+"""Model-based policy learning as a ROS 2 control stack."""

@@ -1,0 +1,1 @@
+"""Who runs a trial: in-process simulation, or the ROS graph."""

@@ -1,0 +1,1 @@
+"""rosbag2 recordings of trials: write and read."""

@@ -1,0 +1,1 @@
+"""Cost terms with exact derivatives."""

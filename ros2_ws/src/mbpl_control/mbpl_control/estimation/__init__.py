@@ -1,0 +1,1 @@
+"""Filters from measurements to a state with covariance."""

@@ -1,0 +1,1 @@
+"""What a robot or a model does: dynamics, derivatives, kinematics."""

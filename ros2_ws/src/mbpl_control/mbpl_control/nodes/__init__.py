@@ -1,0 +1,1 @@
+"""Thin ROS nodes over the other rooms."""

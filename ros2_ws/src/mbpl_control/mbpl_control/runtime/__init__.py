@@ -1,0 +1,1 @@
+"""Executing and swapping feedback laws, free of ROS."""

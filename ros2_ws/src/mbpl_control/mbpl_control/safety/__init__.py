@@ -1,0 +1,1 @@
+"""Limits, watchdogs, validation of laws and commands."""

@@ -1,0 +1,1 @@
+"""Tasks: a YAML file becomes robot, cost, start conditions and limits."""

@@ -1,0 +1,1 @@
+"""Trajectory optimisation: LQR, iLQR, receding horizon."""
