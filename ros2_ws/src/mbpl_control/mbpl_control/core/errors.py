@@ -1,0 +1,57 @@
+"""Errors of mbpl: one root, a few children named after what is wrong.
+
+Every message names the thing, what was found, what is allowed, and where to look.
+"""
+
+from __future__ import annotations
+
+
+class MbplError(Exception):
+    """Root of every error that mbpl raises on purpose."""
+
+
+class InvalidFieldError(MbplError):
+    """A field of a law, dynamics, trial, message or option has a wrong shape or value.
+
+    Attributes:
+        owner: what the field belongs to, e.g. "LinearGaussianController".
+        field: name of the field.
+        found: what was found, in words.
+        allowed: what is allowed, in words.
+    """
+
+    def __init__(self, owner: str, field: str, found: str, allowed: str) -> None:
+        """Compose the message from its four parts."""
+        super().__init__(f"{owner}.{field}: found {found}; must be {allowed}")
+        self.owner = owner
+        self.field = field
+        self.found = found
+        self.allowed = allowed
+
+
+class DefinitionMismatchError(MbplError):
+    """A law or a trial speaks of another state or action than the receiver has."""
+
+
+class FileFormatError(MbplError):
+    """A file is missing, truncated, of another kind, or of an unknown schema version."""
+
+
+class ModelError(MbplError):
+    """A robot model is missing, broken, or lacks something that is asked of it."""
+
+
+class TaskError(MbplError):
+    """A task file is unknown or wrong; the message begins with file and line."""
+
+
+class SolverError(MbplError):
+    """A numerical problem has no answer under the options given."""
+
+
+class RefusedError(MbplError):
+    """A request was understood and refused; nothing was changed."""
+
+
+class BagError(MbplError):
+    """A bag cannot be written or read."""

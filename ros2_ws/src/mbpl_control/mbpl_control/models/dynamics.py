@@ -1,0 +1,88 @@
+"""What a planner may ask of a model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from mbpl_control.core import ActionDefinition, StateDefinition
+from mbpl_control.core.validation import Array
+
+
+class Dynamics(ABC):
+    """Discrete-time dynamics x_{t+1} = f(x_t, u_t), the action held over a step of dt.
+
+    Attributes:
+        state: what x is; nx numbers, ndx in the tangent space.
+        action: what u is; m numbers.
+        dt: duration of a step, s.
+    """
+
+    state: StateDefinition
+    action: ActionDefinition
+    dt: float
+
+    @abstractmethod
+    def step(self, states: Array, actions: Array) -> Array:
+        """x_{t+1} = f(x_t, u_t) for a batch. (B, nx), (B, m) → (B, nx); B = 1 is not special."""
+
+    @abstractmethod
+    def linearize(self, states: Array, actions: Array) -> tuple[Array, Array]:
+        """Derivatives in the tangent space along a trajectory.
+
+            f(x ⊕ δx, u + δu) ⊖ f(x, u) ≈ A δx + B δu
+
+        Args:
+            states: (T, nx).
+            actions: (T, m).
+
+        Returns:
+            A (T, ndx, ndx) and B (T, ndx, m).
+        """
+
+    def rollout(self, start: Array, actions: Array) -> Array:
+        """States under given actions. (nx,), (T, m) → (T+1, nx)."""
+        states = np.empty((len(actions) + 1, self.state.size))
+        states[0] = start
+        for t, action in enumerate(actions):
+            states[t + 1] = self.step(states[t][None], action[None])[0]
+        return states
+
+    def rollout_feedback(
+        self,
+        nominal_states: Array,
+        nominal_actions: Array,
+        feedforward: Array,
+        gains: Array,
+        step_sizes: Array,
+        lower: Array,
+        upper: Array,
+    ) -> tuple[Array, Array]:
+        r"""Trajectories of a line search, one for each step size α, all from the first nominal state.
+
+            u_t = clip( û_t + α k_t + K_t (x_t ⊖ x̂_t), lower, upper )
+
+        Args:
+            nominal_states: x̂ (T+1, nx).
+            nominal_actions: û (T, m).
+            feedforward: k (T, m).
+            gains: K (T, m, ndx).
+            step_sizes: α (S,).
+            lower: (m,) limits of the action.
+            upper: (m,) limits of the action.
+
+        Returns:
+            states (S, T+1, nx) and actions (S, T, m). A trajectory that diverges holds numbers that are not finite.
+        """
+        count, steps = len(step_sizes), len(nominal_actions)
+        space = self.state.space
+        states = np.empty((count, steps + 1, self.state.size))
+        actions = np.empty((count, steps, self.action.size))
+        states[:, 0] = nominal_states[0]
+        for t in range(steps):
+            error = space.difference(states[:, t], nominal_states[t])
+            wanted = nominal_actions[t] + step_sizes[:, None] * feedforward[t] + error @ gains[t].T
+            actions[:, t] = np.clip(wanted, lower, upper)
+            states[:, t + 1] = self.step(states[:, t], actions[:, t])
+        return states, actions
