@@ -1,1 +1,6 @@
-"""Tasks: a YAML file becomes robot, cost, start conditions and limits."""
+"""Tasks: what a robot shall do, from a YAML file that is checked down to its lines."""
+
+from mbpl_control.tasks.catalog import find_task, list_tasks
+from mbpl_control.tasks.task import Condition, Success, Task, load_task
+
+__all__ = ["Condition", "Success", "Task", "find_task", "list_tasks", "load_task"]

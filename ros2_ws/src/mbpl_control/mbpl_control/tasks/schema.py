@@ -1,0 +1,236 @@
+"""What a task file may say: keys, types, units and limits."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Union
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+PerNumber = Union[NotNegative, list[NotNegative]]
+Vector3 = Annotated[list[Number], Field(min_length=3, max_length=3)]
+Ramp = Annotated[str, Field(pattern=r"^(constant|linear|quadratic|final|final\(\d+\))$")]
+
+
+class Section(BaseModel):
+    """A part of a task file; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RobotSection(Section):
+    """The robot: its file, relative to the task's, or a package:// address."""
+
+    model: str
+    frames: list[str] = []
+    actuators: list[str] | None = None
+    backend: Literal["auto", "mujoco", "pinocchio"] = "auto"
+    timestep: Positive | None = None
+    substeps: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+
+class StartCondition(Section):
+    """A start: positions (rad or m) and velocities of all joints, at rest when not given, and a target of its own."""
+
+    positions: list[Number]
+    velocities: list[Number] | None = None
+    target: Vector3 | None = None
+    name: str = ""
+
+
+class StartSection(Section):
+    """Start conditions for training, and those held out."""
+
+    train: Annotated[list[StartCondition], Field(min_length=1)]
+    held_out: list[StartCondition] = []
+
+
+class Term(Section):
+    """What every cost term has."""
+
+    ramp: Ramp = "constant"
+
+
+class StateTerm(Term):
+    """½ Σ w (x ⊖ target)² on positions, on velocities, or on both."""
+
+    term: Literal["state"]
+    block: Literal["positions", "velocities", "all"] = "all"
+    joints: list[str] | None = None
+    weight: PerNumber
+    target: list[Number] | Number = 0.0
+
+
+class CosineTerm(Term):
+    """Σ w (1 − cos(q − target)), rad."""
+
+    term: Literal["cosine"]
+    joints: list[str]
+    weight: PerNumber
+    target: list[Number] | Number = 0.0
+
+
+class ActionTerm(Term):
+    """½ Σ w (u − target)²; the target `gravity` is the effort that holds the start position still."""
+
+    term: Literal["action"]
+    weight: PerNumber
+    target: list[Number] | Number | Literal["gravity"] = 0.0
+
+
+class FramePositionTerm(Term):
+    """½ Σ w (p − target)², m; the target `condition` is that of the start condition."""
+
+    term: Literal["frame_position"]
+    frame: str
+    weight: PerNumber
+    target: Vector3 | Literal["condition"] = "condition"
+
+
+class FrameDistanceTerm(Term):
+    """l2 d² + l1 √(d² + α) + log ln(d² + α)."""
+
+    term: Literal["frame_distance"]
+    frame: str
+    target: Vector3 | Literal["condition"] = "condition"
+    l1: NotNegative = 0.0
+    l2: NotNegative = 0.0
+    log: NotNegative = 0.0
+    alpha: Positive = 1e-5
+
+
+class FrameOrientationTerm(Term):
+    """½ w |log(R R*ᵀ)|²; the target is a quaternion w x y z."""
+
+    term: Literal["frame_orientation"]
+    frame: str
+    weight: Positive
+    target: Annotated[list[Number], Field(min_length=4, max_length=4)]
+
+
+class JointLimitsTerm(Term):
+    """A relaxed logarithmic barrier at the position limits of the model."""
+
+    term: Literal["joint_limits"]
+    weight: Positive
+    delta: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+
+
+AnyTerm = Annotated[
+    Union[
+        StateTerm,
+        CosineTerm,
+        ActionTerm,
+        FramePositionTerm,
+        FrameDistanceTerm,
+        FrameOrientationTerm,
+        JointLimitsTerm,
+    ],
+    Field(discriminator="term"),
+]
+FromModel = Union[Literal["from_model"], Positive, list[Positive]]
+
+
+class LimitsSection(Section):
+    """Limits on the robot; `from_model`, or numbers that may only tighten what the model says."""
+
+    effort: FromModel = "from_model"
+    velocity: FromModel = "from_model"
+    effort_rate: Positive | list[Positive] | None = None
+    position_soft_zone: NotNegative | None = None
+
+
+class SuccessSection(Section):
+    """When a trial counts: a frame within a distance of the target (m), or angles within one of theirs (rad)."""
+
+    frame: str | None = None
+    target: Vector3 | Literal["condition"] | None = None
+    joints: list[str] | None = None
+    angles: list[Number] | None = None
+    within: Positive
+    over_last: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> SuccessSection:
+        if (self.frame is None) == (self.joints is None):
+            raise ValueError("must name either a frame or joints")
+        if self.joints is not None and len(self.angles or []) != len(self.joints):
+            raise ValueError("angles must have one number a joint")
+        return self
+
+
+class MpcSection(Section):
+    """Receding horizon: how far it looks (steps), how often it plans (Hz), iterations a plan."""
+
+    horizon: Annotated[int, Field(ge=2)] = 40
+    rate: Positive = 20.0
+    iterations: Annotated[int, Field(ge=1)] = 2
+
+
+class PlannerSection(Section):
+    """Options of iLQR and of the law it makes."""
+
+    max_iterations: Annotated[int, Field(ge=1)] = 300
+    cost_tolerance: Positive = 1e-7
+    gradient_tolerance: Positive = 1e-4
+    hessian: Literal["exact", "gauss_newton"] = "gauss_newton"
+    regularization: NotNegative = 1e-6
+    execution: Literal["zero_order", "continuous"] = "continuous"
+    end_rule: Literal["hold", "fallback", "repeat_last"] = "hold"
+    temperature: NotNegative = 0.0
+    initial_actions: Literal["zero", "gravity"] = "gravity"
+    initial_noise: NotNegative = 0.0
+    mpc: MpcSection = MpcSection()
+
+
+class NoiseSection(Section):
+    """Standard deviations of simulated sensors."""
+
+    position: NotNegative = 0.0
+    velocity: NotNegative = 0.0
+
+
+_BLOCK = re.compile(r"^(joint_positions|joint_velocities|frame_positions\((\w[\w.-]*)\)|frame_velocities\((\w[\w.-]*)\))$")
+
+
+class TaskFile(Section):
+    """A whole task file."""
+
+    name: str | None = None
+    description: str = ""
+    robot: RobotSection
+    horizon: Annotated[int, Field(ge=1, le=100_000)]
+    dt: Annotated[float, Field(gt=0.0, le=10.0)]
+    state: list[str] = ["joint_positions", "joint_velocities"]
+    observation: list[str] | None = None
+    target: Vector3 | None = None
+    start: StartSection
+    cost: Annotated[list[AnyTerm], Field(min_length=1)]
+    limits: LimitsSection = LimitsSection()
+    success: SuccessSection | None = None
+    planner: PlannerSection = PlannerSection()
+    noise: NoiseSection = NoiseSection()
+
+    @field_validator("state", "observation")
+    @classmethod
+    def _known_blocks(cls, value: list[str] | None) -> list[str] | None:
+        for entry in value or ():
+            if not _BLOCK.match(entry):
+                raise ValueError(
+                    f"'{entry}' must be joint_positions, joint_velocities, frame_positions(FRAME) or "
+                    "frame_velocities(FRAME)"
+                )
+        if value is not None and len(set(value)) != len(value):
+            raise ValueError("each block may come once")
+        return value
+
+
+def block_frame(entry: str) -> tuple[str, str | None]:
+    """Kind of a state block, and its frame: "frame_positions(tip)" → ("frame_position", "tip")."""
+    kind, _, rest = entry.partition("(")
+    if rest:
+        return kind.rstrip("s") if kind == "frame_positions" else "frame_velocity", rest.rstrip(")")
+    return kind, None

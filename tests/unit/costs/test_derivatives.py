@@ -1,0 +1,153 @@
+"""Derivatives of every cost term against central finite differences in the tangent space."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mbpl_control.core import StateSpace
+from mbpl_control.costs import (
+    ActionCost,
+    CosineCost,
+    FrameDistanceCost,
+    FrameOrientationCost,
+    FramePositionCost,
+    JointLimitCost,
+    StateCost,
+    SumCost,
+    Term,
+)
+from mbpl_control.costs.rotations import rotation_vector
+from mbpl_control.models import RobotModel
+from scipy.spatial.transform import Rotation
+
+ARM = RobotModel.from_file(Path(__file__).parents[3] / "sim" / "models" / "arm7.xml")
+SPACE = ARM.state.space
+NQ, NDX, M = ARM.nq, SPACE.tangent_size, ARM.action.size
+ROTATION = Rotation.from_rotvec([0.4, -0.9, 0.7]).as_matrix()
+TARGET = np.array([0.4, 0.2, -0.3])
+EVERY_JOINT = (np.arange(NQ), np.arange(NQ))
+
+TERMS: dict[str, tuple[Term, StateSpace]] = {
+    "state": (StateCost(SPACE, np.linspace(0.1, 2.0, NDX), np.linspace(-1, 1, NDX)), SPACE),
+    "state with angle and quaternion": (
+        StateCost(
+            StateSpace(["angle", "quaternion", "euclidean"]),
+            np.array([0.7, 1.3, 1.3, 1.3, 0.2]),
+            np.array([3.0, *Rotation.from_rotvec([0.2, 0.3, 0.1]).as_quat()[[3, 0, 1, 2]], 1.0]),
+        ),
+        StateSpace(["angle", "quaternion", "euclidean"]),
+    ),
+    "cosine": (
+        CosineCost((np.array([0, 3]), np.array([0, 3])), NDX, np.array([1.0, 2.0]), np.array([3.1, 0.2])),
+        SPACE,
+    ),
+    "frame position": (
+        FramePositionCost(ARM.kinematics, "tip", NQ, NDX, np.array([1.0, 2.0, 3.0]), TARGET),
+        SPACE,
+    ),
+    "frame distance": (
+        FrameDistanceCost(ARM.kinematics, "tip", NQ, NDX, TARGET, l1=0.3, l2=2.0, log=0.1, alpha=1e-2),
+        SPACE,
+    ),
+    "frame orientation": (
+        FrameOrientationCost(ARM.kinematics, "tip", NQ, NDX, 1.7, ROTATION),
+        SPACE,
+    ),
+    "joint limits": (
+        JointLimitCost(ARM.position_lower, ARM.position_upper, EVERY_JOINT, NDX, 0.5, delta=0.4),
+        SPACE,
+    ),
+}
+
+
+def random_states(space: StateSpace, count: int = 6) -> np.ndarray:
+    rng = np.random.default_rng(5)
+    return space.integrate(
+        np.broadcast_to(space.neutral(), (count, space.size)),
+        rng.uniform(-1.2, 1.2, (count, space.tangent_size)),
+    )
+
+
+def differences(space: StateSpace, states: np.ndarray, function, step: float) -> np.ndarray:
+    columns = []
+    for i in range(space.tangent_size):
+        dx = np.zeros(space.tangent_size)
+        dx[i] = step
+        plus = function(space.integrate(states, np.broadcast_to(dx, (len(states), len(dx)))))
+        minus = function(space.integrate(states, np.broadcast_to(-dx, (len(states), len(dx)))))
+        columns.append((plus - minus) / (2 * step))
+    return np.stack(columns, axis=-1)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_first_derivatives_equal_finite_differences(name: str) -> None:
+    term, space = TERMS[name]
+    states = random_states(space)
+    none = np.zeros((len(states), 0))
+    expansion = term.expand(states, none, exact=True)
+    numeric = differences(space, states, lambda x: term.evaluate(x, none), 1e-6)
+    np.testing.assert_allclose(expansion.value, term.evaluate(states, none), rtol=1e-12)
+    atol = 1e-8 * max(1.0, np.abs(numeric).max())
+    np.testing.assert_allclose(expansion.lx, numeric, rtol=1e-7, atol=10 * atol)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_second_derivatives_equal_finite_differences_of_the_value(name: str) -> None:
+    term, space = TERMS[name]
+    states = random_states(space)
+    none = np.zeros((len(states), 0))
+    h, n = 1e-4, space.tangent_size
+    numeric = np.zeros((len(states), n, n))
+
+    def moved(*signs_and_axes: tuple[float, int]) -> np.ndarray:
+        dx = np.zeros((len(states), n))
+        for sign, axis in signs_and_axes:
+            dx[:, axis] += sign * h
+        return term.evaluate(space.integrate(states, dx), none)
+
+    for i in range(n):
+        for j in range(n):
+            numeric[:, i, j] = (
+                moved((1, i), (1, j))
+                - moved((1, i), (-1, j))
+                - moved((-1, i), (1, j))
+                + moved((-1, i), (-1, j))
+            ) / (4 * h * h)
+    expansion = term.expand(states, none, exact=True)
+    scale = max(1.0, np.abs(numeric).max())
+    np.testing.assert_allclose(expansion.lxx, numeric, atol=2e-6 * scale)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_gauss_newton_is_positive_semidefinite(name: str) -> None:
+    term, space = TERMS[name]
+    states = random_states(space)
+    expansion = term.expand(states, np.zeros((len(states), 0)), exact=False)
+    assert np.linalg.eigvalsh(expansion.lxx).min() > -1e-10
+
+
+def test_a_sum_weighs_each_term_by_its_ramp_and_spares_the_final_action() -> None:
+    rng = np.random.default_rng(1)
+    states, actions = rng.normal(size=(5, 2 * NQ)), rng.normal(size=(4, M))
+    action = ActionCost(np.full(M, 2.0), np.zeros(M))
+    state = StateCost(SPACE, np.ones(NDX), np.zeros(NDX), ramp="final(2)")
+    cost = SumCost([action, state], NDX, M)
+    expected = np.zeros(5)
+    expected[:4] = (actions**2).sum(axis=1)
+    expected[3:] += 0.5 * (states[3:] ** 2).sum(axis=1)
+    np.testing.assert_allclose(cost.evaluate(states, actions), expected)
+    np.testing.assert_allclose(cost.quadratize(states, actions).value, expected)
+    batch = cost.evaluate(np.stack([states, states]), np.stack([actions, actions]))
+    np.testing.assert_allclose(batch, np.stack([expected, expected]))
+    np.testing.assert_allclose(cost.quadratize(states, actions).luu, np.tile(2.0 * np.eye(M), (4, 1, 1)))
+
+
+@pytest.mark.parametrize("angle", [1e-9, 1e-3, 1.0, 3.0, np.pi - 1e-6])
+def test_the_logarithm_of_a_rotation_agrees_with_scipy(angle: float) -> None:
+    axes = np.random.default_rng(2).normal(size=(20, 3))
+    vectors = angle * axes / np.linalg.norm(axes, axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        rotation_vector(Rotation.from_rotvec(vectors).as_matrix()), vectors, atol=1e-9
+    )
