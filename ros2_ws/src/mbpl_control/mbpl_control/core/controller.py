@@ -169,18 +169,21 @@ class LinearGaussianController:
     def at_time(self, time: float) -> tuple[Array, Array, Array]:
         """Reference state (nx,), planned action (m,) and gain (m, ndx) at a time since step 0, s.
 
-        Knots are joined by the shortest path for x̂ and by straight lines for û + k, whose knot t lies at t·dt; K is held over
-        its step, and the last action over the last step. Times outside [0, T dt] take the nearest end.
+        x̂ is joined between its knots by the shortest path. û + k is the mean over its step, so its knots lie in the middle of
+        the steps; they are joined by straight lines, and held before the first and after the last. K is held over its step.
+        Times outside [0, T dt] take the nearest end.
         """
         position = min(max(time / self.dt, 0.0), float(self.steps))
         t = min(int(position), self.steps - 1)
-        fraction = position - t
         x = self.state.space.interpolate(
-            self.nominal_states[t], self.nominal_states[t + 1], fraction
+            self.nominal_states[t], self.nominal_states[t + 1], position - t
         )
-        after = min(t + 1, self.steps - 1)
+        middle = min(max(position - 0.5, 0.0), self.steps - 1.0)
+        before = int(middle)
+        after = min(before + 1, self.steps - 1)
+        fraction = middle - before
         plan = self.planned_actions
-        return x, (1.0 - fraction) * plan[t] + fraction * plan[after], self.gains[t]
+        return x, (1.0 - fraction) * plan[before] + fraction * plan[after], self.gains[t]
 
     def log_prob(self, step: int, x: Array, u: Array) -> Array:
         """log p(u_t | x_t), nats. (..., nx), (..., m) → (...).

@@ -1,0 +1,1 @@
+"""The demonstration: the whole graph launched, exercised, recorded, and reported in one page."""

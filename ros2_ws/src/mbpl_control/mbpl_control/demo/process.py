@@ -1,0 +1,86 @@
+"""The launched graph as a child process that is always ended."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from mbpl_control.core import MbplError
+
+#: Domains 0 to 101 have ports outside the ephemeral range of every common system.
+DOMAINS = range(1, 102)
+
+
+def own_domain() -> int:
+    """The domain of this process: `ROS_DOMAIN_ID`, or one drawn at random so that two demos do not meet."""
+    given = os.environ.get("ROS_DOMAIN_ID", "")
+    if not given:
+        given = str(random.SystemRandom().choice(DOMAINS))
+        os.environ["ROS_DOMAIN_ID"] = given
+    return int(given)
+
+
+class LaunchedGraph:
+    """`ros2 launch mbpl_bringup mbpl.launch.py` with given arguments; ends with the `with` block.
+
+    Args:
+        arguments: launch arguments by name.
+        log: file that takes all output.
+    """
+
+    def __init__(self, arguments: Mapping[str, str], log: Path) -> None:
+        """Keep what to launch; `__enter__` launches it."""
+        self.arguments = dict(arguments)
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> LaunchedGraph:
+        """Launch."""
+        ros2 = shutil.which("ros2")
+        if ros2 is None:
+            raise MbplError("the command ros2 is not on the PATH; source tools/env.sh first")
+        command = [ros2, "launch", "mbpl_bringup", "mbpl.launch.py"]
+        command += [f"{name}:={value}" for name, value in self.arguments.items()]
+        with open(self.log, "wb") as stream:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it: interrupt, then terminate, then kill the whole group."""
+        process = self._process
+        if process is None:
+            return
+        for signum, patience in ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+            try:
+                os.killpg(process.pid, signum)
+            except ProcessLookupError:
+                break
+            try:
+                process.wait(patience)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+
+    def check(self) -> None:
+        """Raise `MbplError` with the end of the log when the launch has ended by itself."""
+        if self._process is not None and self._process.poll() is not None:
+            raise MbplError(
+                f"the launched graph ended with code {self._process.returncode}; the log {self.log} ends with:\n"
+                + self.tail()
+            )
+
+    def tail(self, lines: int = 20) -> str:
+        """The last lines of the log."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])

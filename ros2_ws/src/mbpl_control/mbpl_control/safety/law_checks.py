@@ -1,0 +1,87 @@
+"""Whether a law may run on this robot, and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mbpl_control.core import ActionDefinition, FeedbackLaw, LinearGaussianController, StateDefinition
+from mbpl_control.core.errors import DefinitionMismatchError, RefusedError
+from mbpl_control.core.validation import Array
+
+
+def check_definitions(
+    law: LinearGaussianController | FeedbackLaw, state: StateDefinition, action: ActionDefinition
+) -> NDArray[np.intp]:
+    """Indices that pick the law's state out of the robot's.
+
+    Raises:
+        DefinitionMismatchError: the robot's state lacks a coordinate of the law's, or the law drives other actuators.
+    """
+    theirs = law.action
+    for what in ("actuator_names", "joint_names", "interface", "units"):
+        have, want = getattr(theirs, what), getattr(action, what)
+        if have != want:
+            raise DefinitionMismatchError(f"the law's {what} are {have}; the robot's are {want}")
+    return law.state.selection_from(state)
+
+
+def check_gains(gains: Array, plan: Array, max_gain: float, action: ActionDefinition) -> None:
+    """Refuse gains above a bound, and planned efforts far beyond what the robot has.
+
+    Args:
+        gains: K (..., m, ndx).
+        plan: planned actions (..., m).
+        max_gain: largest |K| allowed, in units of action per unit of state.
+        action: of the robot.
+
+    Raises:
+        RefusedError: naming the largest entry and the bound.
+    """
+    largest = float(np.abs(gains).max(initial=0.0))
+    if largest > max_gain:
+        index = np.unravel_index(np.argmax(np.abs(gains)), gains.shape)
+        where = tuple(int(i) for i in index)
+        raise RefusedError(f"gain {largest:.4g} at {where} is above max_gain {max_gain:.4g}")
+    beyond = np.maximum(plan - 2.0 * action.upper, 2.0 * action.lower - plan)
+    if (beyond > 0.0).any():
+        where = np.unravel_index(np.argmax(beyond), plan.shape)
+        i = int(where[-1])
+        raise RefusedError(
+            f"planned action {plan[where]:.4g} {action.units[i]} of '{action.actuator_names[i]}' is over twice its "
+            f"limit, {action.lower[i]:.4g} to {action.upper[i]:.4g}"
+        )
+
+
+def check_order(sequence: int, last: int | None, stamp_ns: int, now_ns: int, slack_ns: int) -> None:
+    """Refuse a law that is older than one before it, or that was made in the future.
+
+    Args:
+        sequence: of the law.
+        last: of the newest law accepted from the same source; None when there is none.
+        stamp_ns: when the law was made, on the robot's clock; zero when it does not say.
+        now_ns: the robot's clock.
+        slack_ns: how far ahead a stamp may be.
+
+    Raises:
+        RefusedError: saying which.
+    """
+    if last is not None and sequence <= last:
+        raise RefusedError(f"sequence number {sequence} is not above {last}, the last one accepted")
+    if stamp_ns and stamp_ns > now_ns + slack_ns:
+        ahead = 1e-9 * (stamp_ns - now_ns)
+        raise RefusedError(f"stamp is {ahead:.3f} s in the future; at most {1e-9 * slack_ns:.3f} s is allowed")
+
+
+def check_joint_names(found: Sequence[str], expected: Sequence[str]) -> None:
+    """Refuse joints of another robot, or in another order.
+
+    Raises:
+        RefusedError: naming both.
+    """
+    if tuple(found) != tuple(expected):
+        raise RefusedError(
+            f"joints are {', '.join(found) or 'none'}; this robot's are {', '.join(expected)}"
+        )
