@@ -12,6 +12,7 @@ setup(
     packages=find_packages(),
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        ("share/ament_index/resource_index/mbpl_tasks", [f"resource/mbpl_tasks/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
         (f"share/{PACKAGE}/models", glob("models/*.*")),
         (f"share/{PACKAGE}/tasks", glob("tasks/*.yaml")),
