@@ -1,0 +1,59 @@
+# Each target sets up what it needs first, once: a virtual environment in .venv and the workspace built by colcon.
+#   make demo [VIEW=1]   the whole graph on a simulated arm, with a report       make lint    ruff, mypy, ament linters
+#   make test            unit tests, and tests over the ROS graph               make bench   all comparisons
+#   make test-learning   whether it learns, over seeds; takes minutes
+#   make setup [PYTHON=/path/to/python3.12]                                     make docs    the pages, in site/
+#                                                                               make clean   undo the set-up
+
+SHELL := /bin/bash
+PYTHON ?=
+VIEW ?=
+PYTEST_ARGS ?=
+
+SETUP = python=$$(PYTHON='$(PYTHON)' tools/find_python.sh) && "$$python" tools/setup.py
+IN_ENV = source tools/env.sh &&
+
+.PHONY: help setup demo test test-learning lint bench bench-ilqr bench-loop bench-flm docs lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '1,/^$$/s/^# \?//p' Makefile
+
+setup:
+	@$(SETUP)
+
+demo: setup
+	@$(IN_ENV) mbpl demo $(if $(VIEW),--view)
+
+test: setup
+	@$(IN_ENV) FASTRTPS_DEFAULT_PROFILES_FILE='$(CURDIR)/tests/fastdds.xml' ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET \
+	python -m pytest $(PYTEST_ARGS)
+
+test-learning: setup
+	@$(IN_ENV) python -m pytest tests/learning $(PYTEST_ARGS)
+
+lint: setup
+	@$(IN_ENV) tools/lint.sh
+
+bench: bench-ilqr bench-loop bench-flm
+
+bench-ilqr: setup
+	@$(SETUP) crocoddyl
+	@$(IN_ENV) python bench/ilqr.py
+
+bench-loop: setup
+	@$(IN_ENV) python bench/loop.py
+
+bench-flm: setup
+	@$(IN_ENV) python bench/flm.py
+
+docs:
+	@$(SETUP) docs
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet && echo "The pages are in site/; open site/index.html"
+
+# Maintainers only: pin new versions. Needs uv on the PATH.
+lock:
+	@requirements/lock.sh
+
+clean:
+	@$(SETUP) clean

@@ -1,0 +1,35 @@
+"""When an action is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..events.execution_complete import ExecutionComplete
+from ..some_entities_type import SomeEntitiesType
+from .on_action_event_base import OnActionEventBase, Reaction
+
+if TYPE_CHECKING:
+    from ..action import Action
+
+
+class OnExecutionComplete(OnActionEventBase):
+    """Reacts to the completion of an action.
+
+    Args:
+        target_action: the action; or a function that says which; none means every action.
+        on_completion: the entities to visit; or a function of event and context that returns them.
+        handle_once: react to the first event only.
+    """
+
+    def __init__(
+        self,
+        *,
+        target_action: Callable[[Any], bool] | Action | None = None,
+        on_completion: SomeEntitiesType | Reaction,
+        handle_once: bool = False,
+    ) -> None:
+        """Keep target and reaction."""
+        super().__init__(
+            target=target_action, reaction=on_completion, event_class=ExecutionComplete, handle_once=handle_once
+        )
