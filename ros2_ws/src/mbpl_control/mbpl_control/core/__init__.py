@@ -15,7 +15,11 @@ from mbpl_control.core.errors import (
     TaskError,
 )
 from mbpl_control.core.feedback_law import FeedbackLaw
-from mbpl_control.core.state_definition import StateBlock, StateDefinition
+from mbpl_control.core.state_definition import (
+    StateBlock,
+    StateDefinition,
+    joint_state_definition,
+)
 from mbpl_control.core.state_space import StateSpace
 from mbpl_control.core.trial import Trial
 
@@ -38,4 +42,5 @@ __all__ = [
     "StateSpace",
     "TaskError",
     "Trial",
+    "joint_state_definition",
 ]

@@ -51,7 +51,11 @@ class ActionDefinition:
             if have != count:
                 raise InvalidFieldError(owner, name, f"{have} entries", f"{count}, one an actuator")
         for name in ("lower", "upper"):
-            limit = np.array(getattr(self, name), dtype=np.float64)
+            try:
+                limit = np.array(getattr(self, name), dtype=np.float64)
+            except (TypeError, ValueError) as error:
+                found = repr(getattr(self, name))[:80]
+                raise InvalidFieldError(owner, name, found, "an array of numbers") from error
             if limit.shape != (count,):
                 raise InvalidFieldError(owner, name, f"shape {limit.shape}", f"of shape ({count},)")
             if np.isnan(limit).any():

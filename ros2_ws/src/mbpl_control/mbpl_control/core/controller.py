@@ -41,14 +41,17 @@ class ExecutionMode(str, Enum):
     """u ~ N(û + k + K (x ⊖ x̂), Σ)."""
 
 
+MODES = tuple(mode.value for mode in ExecutionMode)
+
+
 @dataclass(frozen=True, eq=False)
 class LinearGaussianController:
     r"""A linear-Gaussian controller over a horizon of T steps.
 
         u_t ~ N( û_t + k_t + K_t (x ⊖ x̂_t), Σ_t ),   t = 0 .. T−1
 
-    A stabilising K is negative for positive gains: the sign belongs to K, not to the formula. Arrays are read-only; make a
-    changed law with `dataclasses.replace`.
+    A stabilising K is negative for positive gains: the sign belongs to K, not to the formula. Arrays are read-only;
+    make a changed law with `dataclasses.replace`.
 
     Attributes:
         state: what x is; nx numbers, ndx in the tangent space.
@@ -59,10 +62,12 @@ class LinearGaussianController:
         gains: K (T, m, ndx).
         feedforward: k (T, m); zero when None was given.
         covariances: Σ (T, m, m), symmetric and positive semidefinite; zero when None was given.
-        execution: "zero_order" (an action per step, drawn once, held) or "continuous" (x̂ and û interpolated between knots,
-            K held, evaluated at each tick).
+        execution: "zero_order" (an action per step, drawn once, held) or "continuous" (x̂ and û interpolated between
+            knots, K held, evaluated at each tick).
         end_rule: what happens after T steps: "hold" the position, "fallback", or "repeat_last" (the last law goes on).
         anchor: step 0 starts at "activation", or at the "stamp" it was made for (receding horizon).
+        noise_smoothing: steps; the noise of the sampled mode is white noise smoothed over time by a Gaussian of this
+            standard deviation, rescaled so that each step still has the covariance Σ_t; 0 leaves steps independent.
         name: who made it.
         metadata: strings and numbers, free for the source's use.
 
@@ -83,6 +88,7 @@ class LinearGaussianController:
     execution: str = "zero_order"
     end_rule: str = "hold"
     anchor: str = "activation"
+    noise_smoothing: float = 0.0
     name: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
@@ -110,6 +116,10 @@ class LinearGaussianController:
         check_choice(OWNER, "execution", self.execution, EXECUTIONS)
         check_choice(OWNER, "end_rule", self.end_rule, END_RULES)
         check_choice(OWNER, "anchor", self.anchor, ANCHORS)
+        smoothing = self.noise_smoothing
+        if not (isinstance(smoothing, (int, float)) and 0.0 <= smoothing <= steps):
+            raise InvalidFieldError(OWNER, "noise_smoothing", repr(smoothing), f"a number in 0 .. {steps} steps")
+        put("noise_smoothing", float(smoothing))
         put("metadata", check_metadata(OWNER, self.metadata))
 
     @property
@@ -134,6 +144,19 @@ class LinearGaussianController:
         roots = np.sqrt(np.maximum(values, 0.0))
         return np.einsum("tij,tj,tkj->tik", vectors, roots, vectors)
 
+    def noise(self, rng: np.random.Generator) -> Array:
+        r"""The noise of one execution in the sampled mode (T, m): S_t z_t with S_t S_t = Σ_t.
+
+        z is white, or with smoothing s the weighted sum Σ_τ w_tτ ζ_τ of white ζ with w_tτ ∝ exp(−(t − τ)²/2s²) and
+        Σ_τ w_tτ² = 1: near steps are alike, and z_t keeps unit variance at every step.
+        """
+        z = rng.standard_normal(self.nominal_actions.shape)
+        if self.noise_smoothing > 0.0:
+            steps = np.arange(self.steps)
+            weights = np.exp(-0.5 * ((steps[:, None] - steps) / self.noise_smoothing) ** 2)
+            z = (weights / np.linalg.norm(weights, axis=1, keepdims=True)) @ z
+        return np.einsum("tij,tj->ti", self.noise_factors, z)
+
     def mean(self, step: int, x: Array) -> Array:
         """û_t + k_t + K_t (x ⊖ x̂_t). (..., nx) → (..., m).
 
@@ -144,19 +167,31 @@ class LinearGaussianController:
         error = self.state.space.difference(x, self.nominal_states[t])
         return self.planned_actions[t] + error @ self.gains[t].T
 
+    def means_along(self, states: Array) -> Array:
+        """û_t + k_t + K_t (x_t ⊖ x̂_t) at every step of trials. (..., T, nx) → (..., T, m).
+
+        Raises:
+            InvalidFieldError: not a state for each step.
+        """
+        if np.shape(states)[-2:] != (self.steps, self.state.size):
+            found, allowed = f"shape {np.shape(states)}", f"(..., {self.steps}, {self.state.size})"
+            raise InvalidFieldError(OWNER, "states", found, allowed)
+        error = self.state.space.difference(states, self.nominal_states[:-1])
+        means: Array = self.planned_actions + np.einsum("tij,...tj->...ti", self.gains, error)
+        return means
+
     def sample(self, step: int, x: Array, rng: np.random.Generator) -> Array:
         """A draw of u_t ~ N(mean, Σ_t). (..., nx) → (..., m)."""
         mean = self.mean(step, x)
         return mean + rng.standard_normal(mean.shape) @ self.noise_factors[self._step(step)]
 
-    def evaluate(
-        self, step: int, x: Array, mode: ExecutionMode, rng: np.random.Generator | None = None
-    ) -> Array:
+    def evaluate(self, step: int, x: Array, mode: ExecutionMode, rng: np.random.Generator | None = None) -> Array:
         """The action of `step` at x in one of the three modes. (..., nx) → (..., m).
 
         Raises:
-            InvalidFieldError: there is no such step, or the sampled mode came without a generator.
+            InvalidFieldError: there is no such step or mode, or the sampled mode came without a generator.
         """
+        mode = ExecutionMode(check_choice(OWNER, "mode", mode, MODES))
         if mode is ExecutionMode.OPEN_LOOP:
             shape = (*np.shape(x)[:-1], self.action.size)
             return np.broadcast_to(self.planned_actions[self._step(step)], shape).copy()
@@ -169,15 +204,13 @@ class LinearGaussianController:
     def at_time(self, time: float) -> tuple[Array, Array, Array]:
         """Reference state (nx,), planned action (m,) and gain (m, ndx) at a time since step 0, s.
 
-        x̂ is joined between its knots by the shortest path. û + k is the mean over its step, so its knots lie in the middle of
-        the steps; they are joined by straight lines, and held before the first and after the last. K is held over its step.
-        Times outside [0, T dt] take the nearest end.
+        x̂ is joined between its knots by the shortest path. û + k is the mean over its step, so its knots lie in the
+        middle of the steps; they are joined by straight lines, and held before the first and after the last. K is
+        held over its step. Times outside [0, T dt] take the nearest end.
         """
         position = min(max(time / self.dt, 0.0), float(self.steps))
         t = min(int(position), self.steps - 1)
-        x = self.state.space.interpolate(
-            self.nominal_states[t], self.nominal_states[t + 1], position - t
-        )
+        x = self.state.space.interpolate(self.nominal_states[t], self.nominal_states[t + 1], position - t)
         middle = min(max(position - 0.5, 0.0), self.steps - 1.0)
         before = int(middle)
         after = min(before + 1, self.steps - 1)
@@ -186,7 +219,7 @@ class LinearGaussianController:
         return x, (1.0 - fraction) * plan[before] + fraction * plan[after], self.gains[t]
 
     def log_prob(self, step: int, x: Array, u: Array) -> Array:
-        """log p(u_t | x_t), nats. (..., nx), (..., m) → (...).
+        """Log density log p(u_t | x_t), nats. (..., nx), (..., m) → (...).
 
         Raises:
             InvalidFieldError: Σ_t is singular, so that there is no density.
@@ -214,6 +247,7 @@ class LinearGaussianController:
         part = slice(first, first + steps)
         return replace(
             self,
+            noise_smoothing=min(self.noise_smoothing, steps),
             nominal_states=self.nominal_states[first : first + steps + 1],
             nominal_actions=self.nominal_actions[part],
             gains=self.gains[part],
@@ -228,7 +262,7 @@ class LinearGaussianController:
             "state": self.state.to_dict(),
             "action": self.action.to_dict(),
             "dt": self.dt,
-            **{name: getattr(self, name) for name in _TEXTS},
+            **{name: getattr(self, name) for name in _PLAIN},
             "metadata": dict(self.metadata),
         }
         return archive.save(path, "linear_gaussian_controller", header, arrays)
@@ -247,7 +281,7 @@ class LinearGaussianController:
             ActionDefinition.from_dict(header["action"]),
             header["dt"],
             **arrays,
-            **{name: header[name] for name in _TEXTS},
+            **{name: header[name] for name in _PLAIN},
             metadata=header["metadata"],
         )
 
@@ -258,5 +292,5 @@ class LinearGaussianController:
 
 
 _ARRAYS = ("nominal_states", "nominal_actions", "gains", "feedforward", "covariances")
-_TEXTS = ("execution", "end_rule", "anchor", "name")
-_HEADER = ("state", "action", "dt", *_TEXTS, "metadata")
+_PLAIN = ("execution", "end_rule", "anchor", "noise_smoothing", "name")
+_HEADER = ("state", "action", "dt", *_PLAIN, "metadata")

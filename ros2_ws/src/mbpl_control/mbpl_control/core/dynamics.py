@@ -18,6 +18,7 @@ from mbpl_control.core.validation import (
     check_covariances,
     check_metadata,
     check_positive,
+    check_whole,
     float_array,
 )
 
@@ -28,8 +29,8 @@ OWNER = "LinearGaussianDynamics"
 class LinearGaussianDynamics:
     r"""x_{t+1} ~ N( A_t x_t + B_t u_t + c_t, N_t ),   t = 0 .. T−1.
 
-    x is taken as plain numbers here: a fit around trials lives in a small neighbourhood, where the state must not cross the
-    seam of an angle. Arrays are read-only.
+    x is taken as plain numbers here: a fit around trials lives in a small neighbourhood, where the state must not
+    cross the seam of an angle. Arrays are read-only.
 
     Attributes:
         state: what x is; n numbers.
@@ -79,9 +80,7 @@ class LinearGaussianDynamics:
         noise = np.zeros((steps, n, n)) if self.covariances is None else self.covariances
         put("covariances", float_array(OWNER, "covariances", noise, (steps, n, n)))
         check_covariances(OWNER, "covariances", self.covariances)
-        if isinstance(self.samples, bool) or int(self.samples) != self.samples or self.samples < 0:
-            raise InvalidFieldError(OWNER, "samples", repr(self.samples), "a whole number, 0 or more")
-        put("samples", int(self.samples))
+        put("samples", check_whole(OWNER, "samples", self.samples, 0, 2**32 - 1))
         length = 0 if np.size(self.fit_error) == 0 else steps
         put("fit_error", float_array(OWNER, "fit_error", self.fit_error, (length,)))
         put("metadata", check_metadata(OWNER, self.metadata))

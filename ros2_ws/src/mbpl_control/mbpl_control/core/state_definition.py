@@ -20,6 +20,7 @@ BLOCK_KINDS = (
     "joint_velocities",
     "frame_position",
     "frame_velocity",
+    "frame_offset",
     "target",
 )
 
@@ -89,12 +90,10 @@ class StateDefinition:
         slices: dict[tuple[str, str], slice] = {}
         start = 0
         for block in self.blocks:
-            for name, space in zip(block.names, block.spaces):
+            for name, space in zip(block.names, block.spaces, strict=True):
                 key = (block.kind, name)
                 if key in slices:
-                    raise InvalidFieldError(
-                        "StateDefinition", "blocks", f"{block.kind} of '{name}' twice", "distinct"
-                    )
+                    raise InvalidFieldError("StateDefinition", "blocks", f"{block.kind} of '{name}' twice", "distinct")
                 slices[key] = slice(start, start + SPACE_SIZES[space][0])
                 start += SPACE_SIZES[space][0]
         object.__setattr__(self, "_slices", slices)
@@ -106,12 +105,12 @@ class StateDefinition:
 
     @property
     def size(self) -> int:
-        """nx."""
+        """Numbers in a state, nx."""
         return self.space.size
 
     @property
     def tangent_size(self) -> int:
-        """ndx."""
+        """Numbers in a difference of states, ndx."""
         return self.space.tangent_size
 
     @cached_property
@@ -128,7 +127,7 @@ class StateDefinition:
         """One label per number of x, e.g. "joint_positions/elbow [rad]"."""
         labels: list[str] = []
         for block in self.blocks:
-            for name, space, unit in zip(block.names, block.spaces, block.units):
+            for name, space, unit in zip(block.names, block.spaces, block.units, strict=True):
                 stem = f"{block.kind}/{name}"
                 parts = [f"{stem}.{c}" for c in "wxyz"] if space == "quaternion" else [stem]
                 labels.extend(f"{part} [{unit}]" for part in parts)
@@ -147,9 +146,7 @@ class StateDefinition:
         for name in wanted:
             if (kind, name) not in self._slices:
                 have = ", ".join(f"{k} of '{n}'" for k, n in self._slices)
-                raise DefinitionMismatchError(
-                    f"the state has no {kind} of '{name}'; it consists of: {have}"
-                )
+                raise DefinitionMismatchError(f"the state has no {kind} of '{name}'; it consists of: {have}")
             part = self._slices[kind, name]
             out.extend(range(part.start, part.stop))
         return np.array(out, dtype=np.intp)
@@ -160,19 +157,14 @@ class StateDefinition:
         Raises:
             DefinitionMismatchError: `other` lacks a coordinate, or has it in another space or unit.
         """
-        theirs = {
-            (b.kind, n): (s, u)
-            for b in other.blocks
-            for n, s, u in zip(b.names, b.spaces, b.units)
-        }
+        theirs = {(b.kind, n): (s, u) for b in other.blocks for n, s, u in zip(b.names, b.spaces, b.units, strict=True)}
         out: list[NDArray[np.intp]] = []
         for block in self.blocks:
-            for name, space, unit in zip(block.names, block.spaces, block.units):
+            for name, space, unit in zip(block.names, block.spaces, block.units, strict=True):
                 have = theirs.get((block.kind, name))
                 if have is None:
                     raise DefinitionMismatchError(
-                        f"the law needs {block.kind} of '{name}', which the state "
-                        f"{other.hash} does not hold"
+                        f"the law needs {block.kind} of '{name}', which the state {other.hash} does not hold"
                     )
                 if have != (space, unit):
                     raise DefinitionMismatchError(
@@ -205,8 +197,7 @@ class StateDefinition:
         """
         try:
             blocks = tuple(
-                StateBlock(b["kind"], tuple(b["names"]), tuple(b["spaces"]), tuple(b["units"]))
-                for b in data["blocks"]
+                StateBlock(b["kind"], tuple(b["names"]), tuple(b["spaces"]), tuple(b["units"])) for b in data["blocks"]
             )
         except (KeyError, TypeError) as error:
             raise InvalidFieldError(

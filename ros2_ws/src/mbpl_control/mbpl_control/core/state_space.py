@@ -19,11 +19,11 @@ class StateSpace:
     | space | in x | tangent | y ⊕ d |
     | --- | --- | --- | --- |
     | euclidean | 1 | 1 | y + d |
-    | angle | 1, rad | 1, rad | y + d; the difference is wrapped into [−π, π) |
+    | angle | 1, rad | 1, rad | y + d; the difference is wrapped into [−π, π] |
     | quaternion | 4 (w x y z, unit) | 3, rad, in the body's axes | y · exp(d / 2) |
 
-    `difference` and `integrate` are inverse to each other: y ⊕ (x ⊖ y) = x up to whole turns of an angle and the sign of a
-    quaternion, for rotations below half a turn. Both are vectorised over leading dimensions.
+    `difference` and `integrate` are inverse to each other: y ⊕ (x ⊖ y) = x up to whole turns of an angle and the
+    sign of a quaternion, for rotations below half a turn. Both are vectorised over leading dimensions.
 
     Attributes:
         size: nx, numbers in a state.
@@ -69,11 +69,18 @@ class StateSpace:
         return hash(self.spaces)
 
     def difference(self, x: Array, y: Array) -> Array:
-        """x ⊖ y: the tangent vector at y that leads to x. (..., nx), (..., nx) → (..., ndx)."""
+        """Difference x ⊖ y: the tangent vector at y that leads to x. (..., nx), (..., nx) → (..., ndx)."""
         x = np.asarray(x, dtype=np.float64)
         y = np.asarray(y, dtype=np.float64)
-        if self.is_euclidean:
-            return x - y
+        if not self._quaternions:
+            # every number has its own place in the tangent space; angles alone may have gone round
+            out = x - y
+            turns = self._angle_tangent
+            if turns.size:
+                turned = out[..., turns]
+                if np.count_nonzero(np.abs(turned) <= np.pi) != turned.size:
+                    out[..., turns] = wrap_angle(turned)
+            return out
         shape = np.broadcast_shapes(x.shape[:-1], y.shape[:-1])
         out = np.empty((*shape, self.tangent_size))
         rows, columns = self._additive[:, 0], self._additive[:, 1]
@@ -82,29 +89,25 @@ class StateSpace:
         if turns.size:
             out[..., turns] = wrap_angle(out[..., turns])
         for row, column in self._quaternions:
-            out[..., column : column + 3] = quaternion_difference(
-                x[..., row : row + 4], y[..., row : row + 4]
-            )
+            out[..., column : column + 3] = quaternion_difference(x[..., row : row + 4], y[..., row : row + 4])
         return out
 
     def integrate(self, x: Array, dx: Array) -> Array:
-        """x ⊕ dx. (..., nx), (..., ndx) → (..., nx)."""
+        """Point x ⊕ dx. (..., nx), (..., ndx) → (..., nx)."""
         x = np.asarray(x, dtype=np.float64)
         dx = np.asarray(dx, dtype=np.float64)
-        if self.is_euclidean:
+        if not self._quaternions:
             return x + dx
         shape = np.broadcast_shapes(x.shape[:-1], dx.shape[:-1])
         out = np.empty((*shape, self.size))
         rows, columns = self._additive[:, 0], self._additive[:, 1]
         out[..., rows] = x[..., rows] + dx[..., columns]
         for row, column in self._quaternions:
-            out[..., row : row + 4] = quaternion_integrate(
-                x[..., row : row + 4], dx[..., column : column + 3]
-            )
+            out[..., row : row + 4] = quaternion_integrate(x[..., row : row + 4], dx[..., column : column + 3])
         return out
 
     def interpolate(self, x: Array, y: Array, fraction: float) -> Array:
-        """x ⊕ fraction · (y ⊖ x): along the shortest path from x (0) to y (1)."""
+        """Point x ⊕ fraction · (y ⊖ x): along the shortest path from x (0) to y (1)."""
         return self.integrate(x, fraction * self.difference(y, x))
 
     def neutral(self) -> Array:
@@ -125,8 +128,9 @@ class StateSpace:
 
 
 def wrap_angle(angle: Array) -> Array:
-    """Angle in [−π, π), rad."""
-    return (angle + np.pi) % (2.0 * np.pi) - np.pi
+    """The same angle within half a turn, in [−π, π], rad; one that is there already comes back unchanged."""
+    wrapped = (angle + np.pi) % (2.0 * np.pi) - np.pi
+    return np.where(np.abs(angle) <= np.pi, angle, wrapped)
 
 
 def quaternion_product(a: Array, b: Array) -> Array:
@@ -150,11 +154,9 @@ def quaternion_difference(x: Array, y: Array) -> Array:
 
 
 def quaternion_integrate(x: Array, rotation: Array) -> Array:
-    """x · exp(rotation / 2), unit length. (..., 4), (..., 3) rad in x's axes → (..., 4)."""
+    """Product x · exp(rotation / 2), of unit length. (..., 4), (..., 3) rad in x's axes → (..., 4)."""
     angle = np.linalg.norm(rotation, axis=-1, keepdims=True)
     # sin(angle / 2) / angle, smooth at zero
     scale = 0.5 * np.sinc(angle / (2.0 * np.pi))
-    turned = quaternion_product(
-        x, np.concatenate([np.cos(0.5 * angle), scale * rotation], axis=-1)
-    )
+    turned = quaternion_product(x, np.concatenate([np.cos(0.5 * angle), scale * rotation], axis=-1))
     return turned / np.linalg.norm(turned, axis=-1, keepdims=True)

@@ -13,7 +13,13 @@ from mbpl_control.core import archive
 from mbpl_control.core.action_definition import ActionDefinition
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.state_definition import StateDefinition
-from mbpl_control.core.validation import Array, check_metadata, check_positive, float_array
+from mbpl_control.core.validation import (
+    Array,
+    check_metadata,
+    check_positive,
+    check_whole,
+    float_array,
+)
 
 OWNER = "Trial"
 
@@ -75,10 +81,8 @@ class Trial:
             raise InvalidFieldError(OWNER, "times", "times that do not grow", "increasing")
         length = 0 if np.size(self.costs) == 0 else steps + 1
         put("costs", float_array(OWNER, "costs", self.costs, (length,)))
-        put("condition", int(self.condition))
-        if not 0 <= int(self.seed) < 2**64:
-            raise InvalidFieldError(OWNER, "seed", str(self.seed), "in 0 .. 2^64 − 1")
-        put("seed", int(self.seed))
+        put("condition", check_whole(OWNER, "condition", self.condition, -1, 2**31 - 1))
+        put("seed", check_whole(OWNER, "seed", self.seed, 0, 2**64 - 1))
         put("success", bool(self.success))
         put("metadata", check_metadata(OWNER, self.metadata))
 

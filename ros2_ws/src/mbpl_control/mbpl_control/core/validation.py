@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -13,9 +14,18 @@ from numpy.typing import ArrayLike, NDArray
 from mbpl_control.core.errors import InvalidFieldError
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
 #: A covariance may have eigenvalues this far below zero, relative to its largest entry, by rounding.
 PSD_TOLERANCE = 1e-9
+
+
+def _read_only(mapping: dict[str, Any]) -> MappingProxyType[str, Any]:
+    return MappingProxyType(mapping)
+
+
+# Python cannot pickle a read-only mapping by itself, and laws and trials, which hold one, travel between processes.
+copyreg.pickle(MappingProxyType, lambda proxy: (_read_only, (dict(proxy),)))
 
 
 def float_array(owner: str, field: str, value: ArrayLike, shape: Sequence[int | None]) -> Array:
@@ -36,7 +46,7 @@ def float_array(owner: str, field: str, value: ArrayLike, shape: Sequence[int | 
         raise InvalidFieldError(owner, field, repr(value)[:80], "an array of numbers") from error
     wanted = tuple("any" if size is None else size for size in shape)
     matches = array.ndim == len(shape) and all(
-        size is None or size == have for size, have in zip(shape, array.shape)
+        size is None or size == have for size, have in zip(shape, array.shape, strict=True)
     )
     if not matches:
         raise InvalidFieldError(owner, field, f"shape {array.shape}", f"of shape {wanted}")
@@ -83,9 +93,17 @@ def check_positive(owner: str, field: str, value: float, unit: str = "") -> floa
     return float(value)
 
 
+def check_whole(owner: str, field: str, value: Any, low: int, high: int) -> int:
+    """`value` as an int; raise `InvalidFieldError` unless it is a whole number in low .. high."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or not low <= value <= high:
+        raise InvalidFieldError(owner, field, repr(value), f"a whole number in {low} .. {high}")
+    return int(value)
+
+
 def check_choice(owner: str, field: str, value: str, allowed: Sequence[str]) -> str:
     """`value`; raise `InvalidFieldError` unless it is one of `allowed`."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise InvalidFieldError(owner, field, repr(value), "one of " + ", ".join(allowed))
     return value
 
@@ -101,6 +119,8 @@ def check_metadata(owner: str, metadata: Mapping[str, Any]) -> Mapping[str, Any]
     Raises:
         InvalidFieldError: a key is not text, or a value is not JSON data of finite numbers.
     """
+    if not isinstance(metadata, Mapping):
+        raise InvalidFieldError(owner, "metadata", repr(metadata)[:80], "a mapping")
     for key in metadata:
         if not isinstance(key, str):
             raise InvalidFieldError(owner, "metadata", f"the key {key!r}", "keyed by text")
