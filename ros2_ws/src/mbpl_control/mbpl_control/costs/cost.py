@@ -39,9 +39,7 @@ class Cost(ABC):
         """Costs of each step. (..., T+1, nx), (..., T, m) → (..., T+1)."""
 
     @abstractmethod
-    def quadratize(
-        self, states: Array, actions: Array, hessian: str = "exact"
-    ) -> Quadratization:
+    def quadratize(self, states: Array, actions: Array, hessian: str = "exact") -> Quadratization:
         """Second-order expansion along one trajectory. (T+1, nx), (T, m).
 
         Args:

@@ -6,60 +6,36 @@ import numpy as np
 
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array, check_positive, float_array
+from mbpl_control.costs.points import JointColumns, PointMap
 from mbpl_control.costs.rotations import inverse_left_jacobian, rotation_vector
-from mbpl_control.costs.term import Expansion, Term
+from mbpl_control.costs.term import Expansion, Term, block_of
 from mbpl_control.models.kinematics import Kinematics
 
 
-class _FrameTerm(Term):
-    """What terms on a frame share: positions are the first nq numbers of x, and the first nv of its tangent."""
-
-    def __init__(
-        self, kinematics: Kinematics, frame: str, nq: int, tangent_size: int, ramp: str
-    ) -> None:
-        kinematics.check(frame)
-        self.kinematics = kinematics
-        self.frame = frame
-        self.ramp = ramp
-        self._nq, self._ndx = nq, tangent_size
-
-    def _embed(self, value: Array, gradient: Array, hessian: Array) -> Expansion:
-        """Derivatives by positions as derivatives by the state."""
-        count, nv = gradient.shape
-        lx = np.zeros((count, self._ndx))
-        lxx = np.zeros((count, self._ndx, self._ndx))
-        lx[:, :nv] = gradient
-        lxx[:, :nv, :nv] = hessian
-        return Expansion(value, lx, lxx)
+def _expansion(points: PointMap, value: Array, gradient: Array, hessian: Array) -> Expansion:
+    """Derivatives by the numbers the points depend on as derivatives by the state."""
+    lx = np.zeros((len(gradient), points.tangent_size))
+    lx[:, points.columns] = gradient
+    return Expansion(value, lx, hessian, columns=points.columns)
 
 
-class FramePositionCost(_FrameTerm):
-    r"""l = ½ Σ_i w_i (p(q) − p*)_i².
+class FramePositionCost(Term):
+    r"""l = ½ Σ_i w_i (p(x) − p*)_i².
 
-    Gradient Jᵀ W e, second derivative Jᵀ W J + Σ_i w_i e_i ∂²p_i/∂q²; Gauss-Newton keeps the first part.
+    Gradient Jᵀ W e, second derivative Jᵀ W J + Σ_i w_i e_i ∂²p_i/∂x²; Gauss-Newton keeps the first part.
 
     Args:
-        kinematics: of the robot.
-        frame: name of a body, site or link.
-        nq: numbers of the positions, which lead x.
-        tangent_size: ndx.
+        points: p(x), one point.
         weights: w (3,), 1/m², zero or more, in world axes.
         target: p* (3,), m.
         ramp: see `ramp_weights`.
     """
 
-    def __init__(
-        self,
-        kinematics: Kinematics,
-        frame: str,
-        nq: int,
-        tangent_size: int,
-        weights: Array,
-        target: Array,
-        ramp: str = "constant",
-    ) -> None:
+    def __init__(self, points: PointMap, weights: Array, target: Array, ramp: str = "constant") -> None:
         """Check and keep the parameters."""
-        super().__init__(kinematics, frame, nq, tangent_size, ramp)
+        self.points, self.ramp = points, ramp
+        if points.count != 1:
+            raise InvalidFieldError("FramePositionCost", "points", f"{points.count} points", "1 point")
         self.weights = float_array("FramePositionCost", "weights", weights, (3,))
         if (self.weights < 0.0).any():
             found = f"{self.weights.min()}"
@@ -68,37 +44,32 @@ class FramePositionCost(_FrameTerm):
 
     def evaluate(self, states: Array, actions: Array) -> Array:
         """See `Term.evaluate`."""
-        e = self.kinematics.positions(self.frame, states[:, : self._nq]) - self.target
+        e = self.points.positions(states) - self.target
         return 0.5 * (e * e) @ self.weights
 
     def expand(self, states: Array, actions: Array, exact: bool) -> Expansion:
         """See `Term.expand`."""
-        q = states[:, : self._nq]
-        motion = self.kinematics.motion(self.frame, q)
-        e = motion.positions - self.target
-        j = motion.jacobians[:, :3]
+        p, j = self.points.motion(states)
+        e = p - self.target
         weighted = self.weights * e
         hessian = j.transpose(0, 2, 1) @ (self.weights[:, None] * j)
-        if exact:
-            second = self.kinematics.position_hessians(self.frame, q)
-            hessian = hessian + np.einsum("bk,bkij->bij", weighted, second)
+        if exact and (second := self.points.curvature(states, weighted)) is not None:
+            hessian = hessian + second
         gradient = np.einsum("bki,bk->bi", j, weighted)
-        return self._embed(0.5 * np.einsum("bk,bk->b", e, weighted), gradient, hessian)
+        return _expansion(self.points, 0.5 * np.einsum("bk,bk->b", e, weighted), gradient, hessian)
 
 
-class FrameDistanceCost(_FrameTerm):
-    r"""l = l2 d² + l1 √(d² + α) + log · ln(d² + α),   d = |p(q) − p*|.
+class FrameDistanceCost(Term):
+    r"""l = l2 d² + l1 √(d² + α) + log · ln(d² + α),   d = |p(x) − p*|.
 
     The quadratic brings the frame near from afar; the smooth distance and the logarithm pull it in at the end, where a
-    quadratic has no force left. With s = d² and l = f(s): gradient 2 f' Jᵀe, second derivative
-    2 f' (JᵀJ + e·∂²p/∂q²) + 4 f'' Jᵀe eᵀJ; Gauss-Newton keeps 2 f' JᵀJ.
+    quadratic has no force left. With several points, d² is the sum of their squared distances. With s = d² and
+    l = f(s): gradient 2 f' Jᵀe, second derivative 2 f' (JᵀJ + e·∂²p/∂x²) + 4 f'' Jᵀe eᵀJ; Gauss-Newton keeps
+    2 f' JᵀJ.
 
     Args:
-        kinematics: of the robot.
-        frame: name of a body, site or link.
-        nq: numbers of the positions, which lead x.
-        tangent_size: ndx.
-        target: p* (3,), m.
+        points: p(x), k points.
+        target: p* (3k,), m.
         l1: weight of the smooth distance, 1/m.
         l2: weight of the squared distance, 1/m².
         log: weight of the logarithm.
@@ -110,10 +81,7 @@ class FrameDistanceCost(_FrameTerm):
 
     def __init__(
         self,
-        kinematics: Kinematics,
-        frame: str,
-        nq: int,
-        tangent_size: int,
+        points: PointMap,
         target: Array,
         l1: float = 0.0,
         l2: float = 0.0,
@@ -122,8 +90,8 @@ class FrameDistanceCost(_FrameTerm):
         ramp: str = "constant",
     ) -> None:
         """Check and keep the parameters."""
-        super().__init__(kinematics, frame, nq, tangent_size, ramp)
-        self.target = float_array("FrameDistanceCost", "target", target, (3,))
+        self.points, self.ramp = points, ramp
+        self.target = float_array("FrameDistanceCost", "target", target, (3 * points.count,))
         for name, value in (("l1", l1), ("l2", l2), ("log", log)):
             if not (np.isfinite(value) and value >= 0.0):
                 raise InvalidFieldError("FrameDistanceCost", name, str(value), "0 or more")
@@ -143,38 +111,54 @@ class FrameDistanceCost(_FrameTerm):
 
     def evaluate(self, states: Array, actions: Array) -> Array:
         """See `Term.evaluate`."""
-        e = self.kinematics.positions(self.frame, states[:, : self._nq]) - self.target
+        e = self.points.positions(states) - self.target
         return self._shape(np.einsum("bk,bk->b", e, e))[0]
 
     def expand(self, states: Array, actions: Array, exact: bool) -> Expansion:
         """See `Term.expand`."""
-        q = states[:, : self._nq]
-        motion = self.kinematics.motion(self.frame, q)
-        e = motion.positions - self.target
-        j = motion.jacobians[:, :3]
+        p, j = self.points.motion(states)
+        e = p - self.target
         f, first, second = self._shape(np.einsum("bk,bk->b", e, e))
         je = np.einsum("bki,bk->bi", j, e)
         hessian = j.transpose(0, 2, 1) @ j
-        if exact:
-            curvature = self.kinematics.position_hessians(self.frame, q)
-            hessian = hessian + np.einsum("bk,bkij->bij", e, curvature)
+        if exact and (curvature := self.points.curvature(states, e)) is not None:
+            hessian = hessian + curvature
         hessian = 2.0 * first[:, None, None] * hessian
         if exact:
             hessian = hessian + 4.0 * second[:, None, None] * je[:, :, None] * je[:, None, :]
-        return self._embed(f, 2.0 * first[:, None] * je, hessian)
+        return _expansion(self.points, f, 2.0 * first[:, None] * je, hessian)
+
+    def majorize(self, states: Array, actions: Array, spreads: Array, exact: bool) -> Expansion:
+        r"""The quadratic that lies on no side but above: f is concave in s = d², so its tangent in s bounds it.
+
+            f(s) ≤ f(s̄) + f'(s̄) (s − s̄),   s̄ = |d̄|² + tr Σ_p,   Σ_p = J Σ Jᵀ
+
+        This is ½ w |d|² plus a constant, w = 2 f'(s̄) = 2 l2 + l1 / √(s̄ + α) + 2 log / (s̄ + α), centred on the target
+        and positive semidefinite; the mean of the bound under the spread is f(s̄). It touches f where d² = s̄. By
+        kinematics the points are linear in x about the means, and it bounds the cost of those.
+
+        Source: majorise-minimise, e.g. Hunter and Lange 2004, "A tutorial on MM algorithms".
+        """
+        p, j = self.points.motion(states)
+        e = p - self.target
+        part = block_of(spreads, self.points.columns)
+        variance = np.einsum("bki,bij,bkj->b", j, part, j, optimize=True)
+        f, first, _ = self._shape(np.einsum("bk,bk->b", e, e) + variance)
+        hessian = 2.0 * first[:, None, None] * (j.transpose(0, 2, 1) @ j)
+        gradient = 2.0 * first[:, None] * np.einsum("bki,bk->bi", j, e)
+        return _expansion(self.points, f - first * variance, gradient, hessian)
 
 
-class FrameOrientationCost(_FrameTerm):
+class FrameOrientationCost(Term):
     r"""l = ½ w |φ|²,   φ = log(R(q) R*ᵀ) in world axes, rad.
 
-    With J the angular Jacobian: gradient w Jᵀφ, second derivative w (Jᵀ J_l⁻¹(φ) J + φ·∂J/∂q); Gauss-Newton keeps w JᵀJ.
-    At half a turn from the target the cost has a kink.
+    With J the angular Jacobian: gradient w Jᵀφ, second derivative w (Jᵀ J_l⁻¹(φ) J + φ·∂J/∂q); Gauss-Newton keeps w
+    JᵀJ. At half a turn from the target the cost has a kink.
 
     Args:
         kinematics: of the robot.
         frame: name of a body, site or link.
-        nq: numbers of the positions, which lead x.
-        tangent_size: ndx.
+        joints: where x holds the positions of the joints.
         weight: w, 1/rad², above zero.
         target: R* (3, 3).
         ramp: see `ramp_weights`.
@@ -184,14 +168,14 @@ class FrameOrientationCost(_FrameTerm):
         self,
         kinematics: Kinematics,
         frame: str,
-        nq: int,
-        tangent_size: int,
+        joints: JointColumns,
         weight: float,
         target: Array,
         ramp: str = "constant",
     ) -> None:
         """Check and keep the parameters."""
-        super().__init__(kinematics, frame, nq, tangent_size, ramp)
+        kinematics.check(frame)
+        self.kinematics, self.frame, self.joints, self.ramp = kinematics, frame, joints, ramp
         self.weight = check_positive("FrameOrientationCost", "weight", weight)
         self.target = float_array("FrameOrientationCost", "target", target, (3, 3))
         if np.abs(self.target @ self.target.T - np.eye(3)).max() > 1e-6:
@@ -200,13 +184,13 @@ class FrameOrientationCost(_FrameTerm):
 
     def evaluate(self, states: Array, actions: Array) -> Array:
         """See `Term.evaluate`."""
-        motion = self.kinematics.motion(self.frame, states[:, : self._nq])
+        motion = self.kinematics.motion(self.frame, states[:, self.joints.in_state])
         phi = rotation_vector(motion.rotations @ self.target.T)
         return 0.5 * self.weight * np.einsum("bk,bk->b", phi, phi)
 
     def expand(self, states: Array, actions: Array, exact: bool) -> Expansion:
         """See `Term.expand`."""
-        q = states[:, : self._nq]
+        q = states[:, self.joints.in_state]
         motion = self.kinematics.motion(self.frame, q)
         phi = rotation_vector(motion.rotations @ self.target.T)
         j = motion.jacobians[:, 3:]
@@ -221,4 +205,6 @@ class FrameOrientationCost(_FrameTerm):
             hessian = jt @ j
         gradient = np.einsum("bki,bk->bi", j, phi)
         value = 0.5 * self.weight * np.einsum("bk,bk->b", phi, phi)
-        return self._embed(value, self.weight * gradient, self.weight * hessian)
+        lx = np.zeros((len(states), self.joints.tangent_size))
+        lx[:, self.joints.in_tangent] = self.weight * gradient
+        return Expansion(value, lx, self.weight * hessian, columns=self.joints.in_tangent)

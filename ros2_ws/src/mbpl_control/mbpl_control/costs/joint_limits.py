@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mbpl_control.core.errors import InvalidFieldError
-from mbpl_control.core.validation import Array, check_positive, float_array
+from mbpl_control.core.validation import Array, Indices, check_positive, float_array
 from mbpl_control.costs.term import Expansion, Term
 
 
@@ -15,8 +15,8 @@ class JointLimitCost(Term):
         β(z) = −ln z                                   for z ≥ δ
         β(z) = ½ [ ((z − 2δ) / δ)² − 1 ] − ln δ        for z < δ
 
-    It is zero at mid range and has two continuous derivatives everywhere: beyond the limit it goes on as a parabola, so a
-    trajectory that violates a limit still has a finite cost and is pulled back.
+    It is zero at mid range and has two continuous derivatives everywhere: beyond the limit it goes on as a parabola,
+    so a trajectory that violates a limit still has a finite cost and is pulled back.
 
     Args:
         lower: (nv,) rad or m; −inf for a joint without limit.
@@ -34,7 +34,7 @@ class JointLimitCost(Term):
         self,
         lower: Array,
         upper: Array,
-        indices: tuple[Array, Array],
+        indices: tuple[Indices, Indices],
         tangent_size: int,
         weight: float,
         delta: float = 0.1,
@@ -80,7 +80,7 @@ class JointLimitCost(Term):
         """See `Term.expand`; the barrier is convex, so Gauss-Newton keeps all of it."""
         value, first, second = self._both(states)
         lx = np.zeros((len(states), self._ndx))
-        lxx = np.zeros((len(states), self._ndx, self._ndx))
+        diagonal = np.zeros((len(states), self._ndx))
         lx[:, self._in_tangent] = self.weight * first
-        lxx[:, self._in_tangent, self._in_tangent] = self.weight * second
-        return Expansion(self.weight * value.sum(axis=1), lx, lxx)
+        diagonal[:, self._in_tangent] = self.weight * second
+        return Expansion(self.weight * value.sum(axis=1), lx, diagonal)

@@ -6,7 +6,7 @@ import numpy as np
 
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.state_space import SPACE_SIZES, StateSpace
-from mbpl_control.core.validation import Array, float_array
+from mbpl_control.core.validation import Array, Indices, float_array
 from mbpl_control.costs.rotations import inverse_left_jacobian
 from mbpl_control.costs.term import Expansion, Term
 
@@ -24,9 +24,7 @@ class StateCost(Term):
         ramp: see `ramp_weights`.
     """
 
-    def __init__(
-        self, space: StateSpace, weights: Array, target: Array, ramp: str = "constant"
-    ) -> None:
+    def __init__(self, space: StateSpace, weights: Array, target: Array, ramp: str = "constant") -> None:
         """Check and keep the parameters."""
         owner = "StateCost"
         self.space = space
@@ -35,6 +33,7 @@ class StateCost(Term):
         if (self.weights < 0.0).any():
             raise InvalidFieldError(owner, "weights", f"{self.weights.min()}", "0 or more")
         self.target = float_array(owner, "target", target, (space.size,))
+        space.check(owner, "target", self.target)
         self._quaternions: list[int] = []
         column = 0
         for name in space.spaces:
@@ -56,14 +55,14 @@ class StateCost(Term):
         d = self.space.difference(states, self.target)
         # on a quaternion too: the inverse Jacobian of the logarithm leaves its own argument as it is
         gradient = d * self.weights
-        hessian = np.broadcast_to(np.diag(self.weights), (len(d), len(self.weights), len(self.weights)))
+        curvature = np.broadcast_to(self.weights, d.shape)
         if self._quaternions and exact:
-            hessian = hessian.copy()
+            curvature = np.tile(np.diag(self.weights), (len(d), 1, 1))
             for c in self._quaternions:
                 jacobian = inverse_left_jacobian(-d[:, c : c + 3])
                 part = 0.5 * (jacobian + jacobian.transpose(0, 2, 1))
-                hessian[:, c : c + 3, c : c + 3] = self.weights[c] * part
-        return Expansion(0.5 * np.einsum("ni,ni->n", d, gradient), gradient, hessian)
+                curvature[:, c : c + 3, c : c + 3] = self.weights[c] * part
+        return Expansion(0.5 * np.einsum("ni,ni->n", d, gradient), gradient, curvature)
 
 
 class CosineCost(Term):
@@ -79,7 +78,7 @@ class CosineCost(Term):
 
     def __init__(
         self,
-        indices: tuple[Array, Array],
+        indices: tuple[Indices, Indices],
         tangent_size: int,
         weights: Array,
         target: Array,
@@ -104,10 +103,9 @@ class CosineCost(Term):
         error = states[:, self._in_state] - self.target
         lx = np.zeros((len(states), self._ndx))
         lx[:, self._in_tangent] = self.weights * np.sin(error)
-        lxx = np.zeros((len(states), self._ndx, self._ndx))
-        curvature = np.cos(error) if exact else np.cos(0.5 * error) ** 2
-        lxx[:, self._in_tangent, self._in_tangent] = self.weights * curvature
-        return Expansion((1.0 - np.cos(error)) @ self.weights, lx, lxx)
+        diagonal = np.zeros((len(states), self._ndx))
+        diagonal[:, self._in_tangent] = self.weights * (np.cos(error) if exact else np.cos(0.5 * error) ** 2)
+        return Expansion((1.0 - np.cos(error)) @ self.weights, lx, diagonal)
 
 
 class ActionCost(Term):
@@ -137,6 +135,5 @@ class ActionCost(Term):
     def expand(self, states: Array, actions: Array, exact: bool) -> Expansion:
         """See `Term.expand`."""
         d = actions - self.target
-        m = len(self.weights)
-        luu = np.broadcast_to(np.diag(self.weights), (len(d), m, m))
-        return Expansion(0.5 * (d * d) @ self.weights, lu=d * self.weights, luu=luu)
+        diagonal = np.broadcast_to(self.weights, d.shape)
+        return Expansion(0.5 * (d * d) @ self.weights, lu=d * self.weights, action_curvature=diagonal)

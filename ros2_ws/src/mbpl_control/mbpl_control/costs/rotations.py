@@ -8,7 +8,7 @@ from mbpl_control.core.validation import Array
 
 
 def rotation_vector(rotation: Array) -> Array:
-    """log R (B, 3), rad, of rotation matrices (B, 3, 3), by way of the quaternion: stable up to half a turn.
+    """Logarithms log R (B, 3), rad, of rotation matrices (B, 3, 3), by way of the quaternion: stable up to half a turn.
 
     Source: Shepperd 1978, "Quaternion from rotation matrix".
     """

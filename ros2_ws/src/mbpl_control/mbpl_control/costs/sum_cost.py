@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array
 from mbpl_control.costs.cost import Cost, Quadratization
-from mbpl_control.costs.term import Term, ramp_weights
+from mbpl_control.costs.term import Expansion, Term, add_curvature, ramp_weights
 
 
 class SumCost(Cost):
@@ -29,6 +29,49 @@ class SumCost(Cost):
             raise InvalidFieldError("SumCost", "terms", "none", "at least 1")
         self.terms = tuple(terms)
         self._ndx, self._m = tangent_size, action_size
+        #: offset, horizon, and whether the last state weighs what that of the horizon does
+        self._window: tuple[int, int, bool] | None = None
+
+    def window(self, offset: int, horizon: int) -> SumCost:
+        """The same cost for a trajectory that begins at step `offset` of a horizon of T steps.
+
+        State i of the trajectory weighs what state min(offset + i, T) does, and the last state what state T does: a
+        planner that looks less far than T still wants to end where the task ends.
+        """
+        part = SumCost(self.terms, self._ndx, self._m)
+        part._window = (max(0, offset), horizon, True)
+        return part
+
+    def prefix(self, horizon: int) -> SumCost:
+        """The same cost for a trajectory that begins with a horizon of T steps and may end before or after it.
+
+        State i weighs what state min(i, T) does: what never comes to the end of the task pays nothing for it.
+        """
+        part = SumCost(self.terms, self._ndx, self._m)
+        part._window = (0, horizon, False)
+        return part
+
+    def _ramp(self, term: Term, steps: int) -> Array:
+        if self._window is None:
+            return ramp_weights(term.ramp, steps)
+        offset, horizon, ends = self._window
+        whole = ramp_weights(term.ramp, horizon)
+        weights = whole[np.minimum(offset + np.arange(steps + 1), horizon)]
+        if ends:
+            weights[-1] = whole[-1]
+        return weights
+
+    def _rows(self, term: Term, steps: int) -> tuple[slice, Array]:
+        """The steps a term counts at, and its weights there.
+
+        A ramp that is zero for most of the horizon makes most of the work needless.
+        """
+        weights = self._ramp(term, steps)
+        if term.on_actions:
+            weights = weights[:steps]
+        there = np.flatnonzero(weights)
+        rows = slice(int(there[0]), int(there[-1]) + 1) if there.size else slice(0, 0)
+        return rows, weights[rows]
 
     def evaluate(self, states: Array, actions: Array) -> Array:
         """See `Cost.evaluate`."""
@@ -42,39 +85,67 @@ class SumCost(Cost):
 
     def quadratize(self, states: Array, actions: Array, hessian: str = "exact") -> Quadratization:
         """See `Cost.quadratize`."""
-        if hessian not in ("exact", "gauss_newton"):
-            allowed = "exact or gauss_newton"
-            raise InvalidFieldError("SumCost", "hessian", repr(hessian), allowed)
-        steps, ndx, m = len(actions), self._ndx, self._m
+        exact = _is_exact(hessian)
+        return self._sum(len(actions), lambda term, rows: term.expand(*_parts(term, states, actions, rows), exact))
+
+    def majorize(self, means: Array, spreads: Array, actions: Array, hessian: str = "exact") -> Quadratization:
+        """A quadratic to minimise in place of the cost, about normal distributions of the states.
+
+        Terms with a quadratic upper bound (the distance of frames) give that, all others their expansion. Minimised,
+        and bounded anew about what came out, it goes downhill where an expansion of a logarithm overshoots.
+
+        Args:
+            means: of the states (T+1, nx).
+            spreads: covariances of the states (T+1, ndx, ndx).
+            actions: (T, m).
+            hessian: of the other terms, as in `quadratize`.
+        """
+        exact = _is_exact(hessian)
+
+        def bound(term: Term, rows: slice) -> Expansion:
+            return term.majorize(*_parts(term, means, actions, rows), spreads[rows], exact)
+
+        return self._sum(len(actions), bound)
+
+    def _sum(self, steps: int, expand: Callable[[Term, slice], Expansion]) -> Quadratization:
+        """Expansions of the terms at the steps they count at, weighed by their ramps."""
+        ndx, m = self._ndx, self._m
         value = np.zeros(steps + 1)
         lx, lxx = np.zeros((steps + 1, ndx)), np.zeros((steps + 1, ndx, ndx))
         lu, luu = np.zeros((steps, m)), np.zeros((steps, m, m))
         for term in self.terms:
-            weights = ramp_weights(term.ramp, steps)
-            # a ramp that is zero for most of the horizon makes most of the work needless
-            rows = np.flatnonzero(weights[:steps] if term.on_actions else weights)
-            if rows.size == 0:
+            rows, w = self._rows(term, steps)
+            if w.size == 0:
                 continue
-            w = weights[rows]
-            part = term.expand(states[rows], actions[rows] if term.on_actions else actions, hessian == "exact")
+            part = expand(term, rows)
             value[rows] += w * part.value
-            if part.lx is not None and part.lxx is not None:
+            if part.lx is not None and part.state_curvature is not None:
                 lx[rows] += w[:, None] * part.lx
-                lxx[rows] += w[:, None, None] * part.lxx
-            if part.lu is not None and part.luu is not None:
+                add_curvature(lxx[rows], w, part.state_curvature, part.columns)
+            if part.lu is not None and part.action_curvature is not None:
                 lu[rows] += w[:, None] * part.lu
-                luu[rows] += w[:, None, None] * part.luu
+                add_curvature(luu[rows], w, part.action_curvature)
         return Quadratization(value, lx, lu, lxx, np.zeros((steps, m, ndx)), luu)
 
     def _weighted(self, term: Term, states: Array, actions: Array) -> Array:
         batch, steps = actions.shape[:-2], actions.shape[-2]
-        weights = ramp_weights(term.ramp, steps)
+        rows, weights = self._rows(term, steps)
         out = np.zeros((*batch, steps + 1))
-        rows = np.flatnonzero(weights[:steps] if term.on_actions else weights)
-        if rows.size == 0:
+        if weights.size == 0:
             return out
         x = states[..., rows, :]
         u = actions[..., rows, :] if term.on_actions else actions[..., :0, :]
         flat = term.evaluate(x.reshape(-1, x.shape[-1]), u.reshape(-1, u.shape[-1]))
-        out[..., rows] = weights[rows] * flat.reshape(*batch, len(rows))
+        out[..., rows] = weights * flat.reshape(*batch, len(weights))
         return out
+
+
+def _parts(term: Term, states: Array, actions: Array, rows: slice) -> tuple[Array, Array]:
+    """States and actions at the steps a term counts at; all actions for a term that ignores them."""
+    return states[rows], actions[rows] if term.on_actions else actions
+
+
+def _is_exact(hessian: str) -> bool:
+    if hessian not in ("exact", "gauss_newton"):
+        raise InvalidFieldError("SumCost", "hessian", repr(hessian), "exact or gauss_newton")
+    return hessian == "exact"

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from mbpl_control.core import ActionDefinition, StateDefinition
+from mbpl_control.core import ActionDefinition, ModelError, StateDefinition
 from mbpl_control.core.validation import Array
 
 
@@ -17,11 +17,15 @@ class Dynamics(ABC):
         state: what x is; nx numbers, ndx in the tangent space.
         action: what u is; m numbers.
         dt: duration of a step, s.
+        shares_derivatives: whether `rollout_linearized` costs about as much as `linearize` alone.
+        line_search_batch: how many trajectories `rollout_feedback` follows for little more than the price of one.
     """
 
     state: StateDefinition
     action: ActionDefinition
     dt: float
+    shares_derivatives: bool = False
+    line_search_batch: int = 1
 
     @abstractmethod
     def step(self, states: Array, actions: Array) -> Array:
@@ -40,6 +44,14 @@ class Dynamics(ABC):
         Returns:
             A (T, ndx, ndx) and B (T, ndx, m).
         """
+
+    def set_duration(self, dt: float) -> None:
+        """Let a step last dt seconds from now on, in as many substeps as before.
+
+        Raises:
+            ModelError: the model holds for its own step alone, as one that was fitted does.
+        """
+        raise ModelError(f"{type(self).__name__}: the step of {self.dt} s cannot change to {dt} s")
 
     def rollout(self, start: Array, actions: Array) -> Array:
         """States under given actions. (nx,), (T, m) → (T+1, nx)."""
@@ -86,3 +98,33 @@ class Dynamics(ABC):
             actions[:, t] = np.clip(wanted, lower, upper)
             states[:, t + 1] = self.step(states[:, t], actions[:, t])
         return states, actions
+
+    def rollout_linearized(
+        self,
+        nominal_states: Array,
+        nominal_actions: Array,
+        feedforward: Array,
+        gains: Array,
+        lower: Array,
+        upper: Array,
+    ) -> tuple[Array, Array, Array, Array]:
+        """A full step of the line search, and the derivatives along the trajectory it leads to.
+
+        A model whose derivatives give the next state for nothing does both at once, and says so by
+        `shares_derivatives`.
+
+        Args:
+            nominal_states: x̂ (T+1, nx).
+            nominal_actions: û (T, m).
+            feedforward: k (T, m).
+            gains: K (T, m, ndx).
+            lower: (m,) limits of the action.
+            upper: (m,) limits of the action.
+
+        Returns:
+            states (T+1, nx), actions (T, m), A (T, ndx, ndx) and B (T, ndx, m).
+        """
+        one = np.ones(1)
+        arguments = (nominal_states, nominal_actions, feedforward, gains, one, lower, upper)
+        states, actions = (part[0] for part in self.rollout_feedback(*arguments))
+        return states, actions, *self.linearize(states[:-1], actions)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
 from mbpl_control.core.errors import ModelError
 from mbpl_control.core.validation import Array
 
-_FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
-_SLIDE = int(mujoco.mjtJoint.mjJNT_SLIDE)
+if TYPE_CHECKING:
+    from mbpl_control.models.chain import Chain
 
 
 @dataclass(frozen=True)
@@ -51,17 +51,17 @@ class Kinematics:
         """Keep the tree of `model`; `source` names it in errors."""
         self._model = model
         self._source = source
+        #: body, position and quaternion in it of each frame
         self._frames: dict[str, tuple[int, Array, Array]] = {}
-        for b in range(1, model.nbody):
-            self._frames[model.body(b).name] = (b, np.zeros(3), np.eye(3))
-        for s in range(model.nsite):
-            rotation = _matrix(model.site_quat[s][None])[0]
-            self._frames[model.site(s).name] = (
-                int(model.site_bodyid[s]),
-                np.array(model.site_pos[s]),
-                rotation,
-            )
+        # mocap bodies are the scene: where they are is a matter of the start condition
+        scene = model.body_mocapid[model.body_rootid] >= 0
+        for b in np.flatnonzero(~scene)[1:].tolist():
+            self._frames[model.body(b).name] = (b, np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0]))
+        for s in np.flatnonzero(~scene[model.site_bodyid]).tolist():
+            place, turn = np.array(model.site_pos[s]), np.array(model.site_quat[s])
+            self._frames[model.site(s).name] = (int(model.site_bodyid[s]), place, turn)
         self._frames.pop("", None)
+        self._chains: dict[str, Chain] = {}
 
     @property
     def frame_names(self) -> tuple[str, ...]:
@@ -74,9 +74,16 @@ class Kinematics:
             return
         close = difflib.get_close_matches(frame, self._frames, n=1)
         hint = f"did you mean '{close[0]}'? " if close else ""
-        raise ModelError(
-            f"{self._source}: no frame '{frame}'; {hint}it has: {', '.join(self._frames)}"
-        )
+        raise ModelError(f"{self._source}: no frame '{frame}'; {hint}it has: {', '.join(self._frames)}")
+
+    def body(self, frame: str) -> str:
+        """Name of the body that carries `frame`.
+
+        Raises:
+            ModelError: the robot has no such frame.
+        """
+        self.check(frame)
+        return str(self._model.body(self._frames[frame][0]).name)
 
     def motion(self, frame: str, positions: Array) -> FrameMotion:
         """Pose and Jacobian of `frame`. (B, nq) → B of each.
@@ -84,10 +91,11 @@ class Kinematics:
         Raises:
             ModelError: the robot has no such frame.
         """
-        return self._walk(frame, positions)[0]
+        q = np.atleast_2d(np.asarray(positions, dtype=np.float64))
+        return FrameMotion(*self._chain(frame).walk(q, int(self._model.nv))[:3])
 
     def positions(self, frame: str, positions: Array) -> Array:
-        """p (B, 3) of `frame`, m. (B, nq)."""
+        """Positions p (B, 3) of `frame`, m. (B, nq)."""
         return self.motion(frame, positions).positions
 
     def position_hessians(self, frame: str, positions: Array) -> Array:
@@ -110,101 +118,34 @@ class Kinematics:
         return out
 
     def rotation_hessians(self, frame: str, positions: Array) -> Array:
-        """∂J_angular,j / ∂q_i (B, 3, nv, nv): derivative of column j of the angular Jacobian by q_i, not symmetric."""
+        """∂J_angular,j / ∂q_i (B, 3, nv, nv): derivatives of columns j of the angular Jacobian by q_i.
+
+        They are not symmetric. A joint turns the axes of those after it, and a ball joint also its own, which move with
+        the body.
+        """
         _, chain, axes, turning = self._walk(frame, positions)
         nv = self._model.nv
         out = np.zeros((len(positions), 3, nv, nv))
+        joint_of = self._model.dof_jntid
         for n, i in enumerate(chain):
-            for k in range(n, len(chain)):
-                if turning[n] and turning[k]:
-                    out[:, :, chain[k], i] = np.cross(axes[n], axes[k])
+            for k, j in enumerate(chain):
+                if turning[n] and turning[k] and (k >= n or joint_of[i] == joint_of[j]):
+                    out[:, :, j, i] = np.cross(axes[n], axes[k])
         return out
 
-    def _walk(
-        self, frame: str, positions: Array
-    ) -> tuple[FrameMotion, list[int], list[Array], list[bool]]:
-        self.check(frame)
-        model = self._model
-        body, offset, turned = self._frames[frame]
+    def _walk(self, frame: str, positions: Array) -> tuple[FrameMotion, list[int], list[Array], list[bool]]:
+        """Motion of the frame; number, world axis (B, 3) and whether it turns of each degree of freedom it hangs on."""
+        chain = self._chain(frame)
         q = np.atleast_2d(np.asarray(positions, dtype=np.float64))
-        count = len(q)
-        chain: list[int] = []
-        while body:
-            chain.append(body)
-            body = int(model.body_parentid[body])
-        p = np.zeros((count, 3))
-        r = np.broadcast_to(np.eye(3), (count, 3, 3))
-        dofs: list[int] = []
-        axes: list[Array] = []
-        anchors: list[Array] = []
-        turning: list[bool] = []
-        for b in reversed(chain):
-            p = p + r @ model.body_pos[b]
-            r = r @ _matrix(model.body_quat[b][None])[0]
-            first = int(model.body_jntadr[b])
-            for j in range(first, first + int(model.body_jntnum[b])):
-                address, dof = int(model.jnt_qposadr[j]), int(model.jnt_dofadr[j])
-                kind = int(model.jnt_type[j])
-                if kind == _FREE:
-                    p, r = q[:, address : address + 3], _matrix(q[:, address + 3 : address + 7])
-                    for axis in range(3):
-                        unit = np.broadcast_to(np.eye(3)[axis], (count, 3))
-                        dofs.append(dof + axis)
-                        axes.append(unit)
-                        anchors.append(p)
-                        turning.append(False)
-                    for axis in range(3):
-                        dofs.append(dof + 3 + axis)
-                        axes.append(r[:, :, axis])
-                        anchors.append(p)
-                        turning.append(True)
-                    continue
-                anchor = p + r @ model.jnt_pos[j]
-                if kind == _BALL:
-                    r = r @ _matrix(q[:, address : address + 4])
-                    for axis in range(3):
-                        dofs.append(dof + axis)
-                        axes.append(r[:, :, axis])
-                        anchors.append(anchor)
-                        turning.append(True)
-                    p = anchor - r @ model.jnt_pos[j]
-                    continue
-                axis_world = r @ model.jnt_axis[j]
-                dofs.append(dof)
-                axes.append(axis_world)
-                anchors.append(anchor)
-                turning.append(kind != _SLIDE)
-                moved = q[:, address] - model.qpos0[address]
-                if kind == _SLIDE:
-                    p = p + axis_world * moved[:, None]
-                else:
-                    r = r @ _turn(model.jnt_axis[j], moved)
-                    p = anchor - r @ model.jnt_pos[j]
-        p = p + r @ offset
-        r = r @ turned
-        jacobians = np.zeros((count, 6, model.nv))
-        for dof, axis, anchor, turns in zip(dofs, axes, anchors, turning):
-            jacobians[:, :3, dof] = np.cross(axis, p - anchor) if turns else axis
-            if turns:
-                jacobians[:, 3:, dof] = axis
-        return FrameMotion(p, r, jacobians), dofs, axes, turning
+        p, r, jacobians, axes = chain.walk(q, int(self._model.nv))
+        ordered = [axes[:, d] for d in range(len(chain.dofs))]
+        return FrameMotion(p, r, jacobians), chain.dofs.tolist(), ordered, chain.turning.tolist()
 
+    def _chain(self, frame: str) -> Chain:
+        if frame not in self._chains:
+            self.check(frame)
+            # compiled: a node that asks for no frame does not pay for loading it
+            from mbpl_control.models.chain import Chain
 
-def _turn(axis: NDArray[np.float64], angle: Array) -> Array:
-    """Rotations by `angle` (B,) about a unit axis (3,): Rodrigues' formula. (B, 3, 3)."""
-    x, y, z = axis
-    skew = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-    s, c = np.sin(angle)[:, None, None], np.cos(angle)[:, None, None]
-    return np.eye(3) + s * skew + (1.0 - c) * (skew @ skew)
-
-
-def _matrix(quaternion: Array) -> Array:
-    """Rotation matrices of quaternions w x y z. (B, 4) → (B, 3, 3)."""
-    q = quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)
-    w, v = q[:, :1, None], q[:, 1:]
-    outer = 2.0 * v[:, :, None] * v[:, None, :]
-    skew = np.zeros((len(q), 3, 3))
-    skew[:, 0, 1], skew[:, 0, 2] = -v[:, 2], v[:, 1]
-    skew[:, 1, 0], skew[:, 1, 2] = v[:, 2], -v[:, 0]
-    skew[:, 2, 0], skew[:, 2, 1] = -v[:, 1], v[:, 0]
-    return (2.0 * w * w - 1.0) * np.eye(3) + outer + 2.0 * w * skew
+            self._chains[frame] = Chain.to_body(self._model, *self._frames[frame])
+        return self._chains[frame]

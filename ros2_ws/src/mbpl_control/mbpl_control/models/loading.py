@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,13 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from mbpl_control.core.errors import ModelError
+from mbpl_control.core.errors import FileFormatError, ModelError
+from mbpl_control.core.user_files import MAX_TEXT_BYTES, check_size
+
+_LOG = logging.getLogger("mbpl.mujoco")
+# MuJoCo's own way is a file MUJOCO_LOG.TXT in the working directory, whatever that is; divergence is an error of
+# ours anyway
+mujoco.set_mju_user_warning(_LOG.debug)
 
 
 @dataclass(frozen=True)
@@ -34,14 +41,20 @@ class LoadedRobot:
 def load_robot(path: Path, actuated: tuple[str, ...] | None = None) -> LoadedRobot:
     """Read an MJCF or a URDF.
 
-    A URDF has no actuators: every movable joint, or each of `actuated`, gets a motor of gear 1 whose limit is the joint's
-    effort. Its meshes and its mimic constraints are left out: the model serves control, not display or contact.
+    A file without actuators, as every URDF is one: each hinge and slide, or each of `actuated`, gets a motor of gear 1
+    whose limit is the joint's effort. Meshes and mimic constraints of a URDF are left out: the model serves control,
+    not display or contact. A `<mujoco>` element in a URDF counts, as MuJoCo documents it.
 
     Raises:
-        ModelError: the file is missing or broken, or nothing in it moves or is driven.
+        ModelError: the file is missing, too large or broken, nothing in it moves or is driven, a limit is no limit, or
+            `actuated` is given for a file that has actuators of its own.
     """
     if not path.is_file():
         raise ModelError(f"robot file '{path}' does not exist")
+    try:
+        check_size(path, MAX_TEXT_BYTES)
+    except FileFormatError as error:
+        raise ModelError(str(error)) from error
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
         root = ElementTree.fromstring(text)
@@ -59,6 +72,9 @@ def _load_mjcf(path: Path, text: str, actuated: tuple[str, ...] | None) -> Loade
         spec = mujoco.MjSpec.from_file(str(path))
         if not spec.actuators:
             _add_motors(spec, path, actuated)
+        elif actuated is not None:
+            own = ", ".join(a.name or "one without a name" for a in spec.actuators)
+            raise ModelError(f"{path}: has actuators of its own ({own}); joints to drive cannot be chosen")
         model = spec.compile()
     except ValueError as error:
         raise ModelError(f"{path}: MuJoCo cannot read it: {error}") from error
@@ -71,18 +87,28 @@ def _load_mjcf(path: Path, text: str, actuated: tuple[str, ...] | None) -> Loade
                 f"{path}: <numeric name='velocity_limits'> has {len(values)} numbers; must have "
                 f"{model.njnt}, one a joint"
             )
-        limits = {model.joint(j).name: float(v) for j, v in enumerate(values)}
+        names = [model.joint(j).name for j in range(model.njnt)]
+        limits = {name: _speed(path, name, v) for name, v in zip(names, values, strict=True)}
     return LoadedRobot(model, spec, text, "mjcf", limits)
 
 
-def _load_urdf(
-    path: Path, text: str, root: ElementTree.Element, actuated: tuple[str, ...] | None
-) -> LoadedRobot:
+def _speed(path: Path, joint: str, value: float | str) -> float:
+    try:
+        speed = float(value)
+    except ValueError:
+        speed = np.nan
+    if not speed > 0.0:
+        raise ModelError(f"{path}: velocity limit of joint '{joint}' is {value}; must be a number above 0")
+    return speed
+
+
+def _load_urdf(path: Path, text: str, root: ElementTree.Element, actuated: tuple[str, ...] | None) -> LoadedRobot:
     limits: dict[str, float] = {}
     for joint in root.findall("joint"):
         limit = joint.find("limit")
-        if limit is not None and limit.get("velocity"):
-            limits[joint.get("name", "")] = float(limit.get("velocity", "inf"))
+        velocity = limit.get("velocity") if limit is not None else None
+        if velocity is not None and joint.get("type") != "fixed":
+            limits[joint.get("name", "")] = _speed(path, joint.get("name", ""), velocity)
         for mimic in joint.findall("mimic"):
             joint.remove(mimic)
     for link in root.findall("link"):
@@ -90,13 +116,16 @@ def _load_urdf(
             for shape in link.findall(kind):
                 if shape.find("geometry/mesh") is not None:
                     link.remove(shape)
-    for extension in root.findall("mujoco"):
-        root.remove(extension)
-    extension = ElementTree.SubElement(root, "mujoco")
+    extension = root.find("mujoco")
+    if extension is None:
+        extension = ElementTree.SubElement(root, "mujoco")
+    compiler = extension.find("compiler")
+    if compiler is None:
+        compiler = ElementTree.SubElement(extension, "compiler")
     # frames of fixed links must survive, and inertias are the author's business
-    ElementTree.SubElement(
-        extension, "compiler", fusestatic="false", discardvisual="false", inertiafromgeom="false"
-    )
+    compiler.set("fusestatic", "false")
+    for key in ("discardvisual", "inertiafromgeom"):
+        compiler.attrib.setdefault(key, "false")
     try:
         spec = mujoco.MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
         for geom in spec.geoms:
@@ -110,11 +139,7 @@ def _load_urdf(
 
 def _add_motors(spec: mujoco.MjSpec, path: Path, actuated: tuple[str, ...] | None) -> None:
     """A motor of gear 1 on each hinge and slide, limited by the joint's own effort limit."""
-    movable = [
-        j
-        for j in spec.joints
-        if j.type in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
-    ]
+    movable = [j for j in spec.joints if j.type in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)]
     names = [j.name for j in movable]
     if not names:
         raise ModelError(f"{path}: no movable joint; a robot needs at least one hinge or slide")
@@ -124,9 +149,7 @@ def _add_motors(spec: mujoco.MjSpec, path: Path, actuated: tuple[str, ...] | Non
     for joint in movable:
         if actuated is not None and joint.name not in actuated:
             continue
-        motor = spec.add_actuator(
-            name=joint.name, target=joint.name, trntype=mujoco.mjtTrn.mjTRN_JOINT
-        )
+        motor = spec.add_actuator(name=joint.name, target=joint.name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
         motor.set_to_motor()
         low, high = joint.actfrcrange
         if low < high:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import mujoco
@@ -9,7 +10,7 @@ import numpy as np
 
 from mbpl_control.core.action_definition import ActionDefinition
 from mbpl_control.core.errors import InvalidFieldError, ModelError
-from mbpl_control.core.validation import Array, check_positive
+from mbpl_control.core.validation import Array, check_positive, check_whole
 from mbpl_control.models.dynamics import Dynamics
 from mbpl_control.models.robot import RobotModel
 
@@ -24,20 +25,55 @@ def substeps_of(owner: str, dt: float, timestep: float) -> int:
     timestep = check_positive(owner, "timestep", timestep, "s")
     count = round(dt / timestep)
     if count < 1 or abs(count * timestep - dt) > 1e-6 * dt:
-        raise InvalidFieldError(
-            owner, "dt", f"{dt} s", f"a whole multiple of the physics step of {timestep} s"
-        )
+        raise InvalidFieldError(owner, "dt", f"{dt} s", f"a whole multiple of the physics step of {timestep} s")
     return count
+
+
+#: Of MuJoCo's warnings, those of numbers that are not finite, or huge: in positions, velocities or accelerations.
+_DIVERGED = slice(int(mujoco.mjtWarning.mjWARN_BADQPOS), int(mujoco.mjtWarning.mjWARN_BADQACC) + 1)
+
+
+def diverged(data: mujoco.MjData) -> bool:
+    """Whether MuJoCo met a number that is not finite, or huge, since `data` was last reset."""
+    return bool(np.count_nonzero(data.warning.number[_DIVERGED]))
+
+
+class _Physics:
+    """A simulation that can be put anywhere at once: the parts of its state, as views into MuJoCo's memory."""
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        self.model = model
+        self.data = mujoco.MjData(model)
+        data = self.data
+        self.q, self.v, self.control, self.warmstart = data.qpos, data.qvel, data.ctrl, data.qacc_warmstart
+        self.warnings = data.warning.number[_DIVERGED]
+
+    def put(self, x: Array, control: Array) -> None:
+        """Begin at a state, as if nothing had been before."""
+        n = len(self.q)
+        self.q[:], self.v[:], self.control[:] = x[:n], x[n:], control
+        self.warmstart[:] = 0.0
+
+    def step(self, count: int, out: Array) -> None:
+        """`count` physics steps; the state into `out`, NaN when it diverges."""
+        mujoco.mj_step(self.model, self.data, count)
+        n = len(self.q)
+        out[:n], out[n:] = self.q, self.v
+        if np.count_nonzero(self.warnings):
+            self.warnings[:] = 0
+            out[:] = np.nan
 
 
 class MujocoDynamics(Dynamics):
     r"""x_{t+1} = f(x_t, u_t) by MuJoCo, the action held over the physics steps that make a step.
 
-    Derivatives are centred finite differences in the tangent space (`mjd_transitionFD`), chained over the h physics steps:
+    Derivatives are centred finite differences in the tangent space (`mjd_transitionFD`), chained over the h physics
+    steps:
 
         A = A_h … A_1,   B = Σ_i A_h … A_{i+1} B_i
 
-    and computed by a pool of threads over the steps of the trajectory. The result does not depend on the number of threads.
+    and computed by a pool of threads over the steps of the trajectory. The result does not depend on the number of
+    threads. A state that diverges comes back as NaN.
 
     Args:
         robot: what to simulate.
@@ -45,14 +81,16 @@ class MujocoDynamics(Dynamics):
         timestep: s of a physics step; that of the robot's file when None.
         action: what u is; the robot's own when None.
         threads: for `linearize`.
+        bodies: positions (3,) m of bodies of the scene by name; all others are where the robot's file has them.
 
     Raises:
-        ModelError: the integrator is RK4, which cannot be differentiated in this way.
-        InvalidFieldError: dt is not a whole multiple of the physics step.
+        ModelError: the integrator is RK4, which cannot be differentiated in this way, or a body cannot be placed.
+        InvalidFieldError: dt is not a whole multiple of the physics step, or there is no thread.
     """
 
     #: Step of the finite differences; centred, so the error is of second order.
     EPSILON = 1e-6
+    line_search_batch = 4
 
     def __init__(
         self,
@@ -61,6 +99,7 @@ class MujocoDynamics(Dynamics):
         timestep: float | None = None,
         action: ActionDefinition | None = None,
         threads: int = 2,
+        bodies: Mapping[str, Array] | None = None,
     ) -> None:
         """Compile a model of one's own."""
         self.robot = robot
@@ -68,25 +107,30 @@ class MujocoDynamics(Dynamics):
         self.action = robot.action if action is None else action
         self._model = robot.mujoco_model(timestep)
         if self._model.opt.integrator == mujoco.mjtIntegrator.mjINT_RK4:
-            raise ModelError(
-                f"{robot.path}: integrator RK4 has no derivatives; use Euler, implicit or implicitfast"
-            )
+            raise ModelError(f"{robot.path}: integrator RK4 has no derivatives; use Euler, implicit or implicitfast")
+        # MuJoCo's own answer to a state that diverges is to start anew from the rest position
+        self._model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
         self.dt = float(dt)
         self.substeps = substeps_of("MujocoDynamics", dt, self._model.opt.timestep)
         self._scale = _control_per_action(robot)
-        self._threads = max(1, int(threads))
-        self._data = [mujoco.MjData(self._model) for _ in range(self._threads)]
+        self._threads = check_whole("MujocoDynamics", "threads", threads, 1, 1024)
+        self._physics = [_Physics(self._model) for _ in range(self._threads)]
+        for physics in self._physics:
+            robot.place(physics.data, bodies or {})
 
     def step(self, states: Array, actions: Array) -> Array:
         """See `Dynamics.step`."""
         out = np.empty_like(states, dtype=np.float64)
-        data = self._data[0]
-        for i, (x, u) in enumerate(zip(states, actions)):
-            self._load(data, x, u)
-            mujoco.mj_step(self._model, data, self.substeps)
-            out[i, : self.robot.nq] = data.qpos
-            out[i, self.robot.nq :] = data.qvel
+        physics = self._physics[0]
+        for row, x, control in zip(out, states, actions * self._scale, strict=True):
+            physics.put(x, control)
+            physics.step(self.substeps, row)
         return out
+
+    def set_duration(self, dt: float) -> None:
+        """See `Dynamics.set_duration`."""
+        self.dt = check_positive("MujocoDynamics", "dt", dt, "s")
+        self._model.opt.timestep = self.dt / self.substeps
 
     def linearize(self, states: Array, actions: Array) -> tuple[Array, Array]:
         """See `Dynamics.linearize`."""
@@ -96,7 +140,7 @@ class MujocoDynamics(Dynamics):
 
         def work(worker: int) -> None:
             for t in range(worker, steps, self._threads):
-                self._linearize_one(self._data[worker], states[t], actions[t], a[t], b[t])
+                self._linearize_one(self._physics[worker], states[t], actions[t], a[t], b[t])
 
         if self._threads == 1 or steps < 4:
             for worker in range(self._threads):
@@ -106,26 +150,20 @@ class MujocoDynamics(Dynamics):
                 list(pool.map(work, range(self._threads)))
         return a, b
 
-    def _linearize_one(
-        self, data: mujoco.MjData, x: Array, u: Array, a: Array, b: Array
-    ) -> None:
-        model = self._model
-        self._load(data, x, u)
+    def _linearize_one(self, physics: _Physics, x: Array, u: Array, a: Array, b: Array) -> None:
+        model, data = self._model, physics.data
+        physics.put(x, u * self._scale)
         part_a = np.empty((2 * model.nv, 2 * model.nv))
         part_b = np.empty((2 * model.nv, model.nu))
-        a[:] = np.eye(len(a))
-        b[:] = 0.0
-        for _ in range(self.substeps):
+        for i in range(self.substeps):
             mujoco.mjd_transitionFD(model, data, self.EPSILON, True, part_a, part_b, None, None)
-            a[:] = part_a @ a
-            b[:] = part_a @ b + part_b * self._scale
-            mujoco.mj_step(model, data)
-
-    def _load(self, data: mujoco.MjData, x: Array, u: Array) -> None:
-        mujoco.mj_resetData(self._model, data)
-        data.qpos[:] = x[: self.robot.nq]
-        data.qvel[:] = x[self.robot.nq :]
-        data.ctrl[:] = u * self._scale
+            if i == 0:
+                a[:], b[:] = part_a, part_b
+            else:
+                a[:], b[:] = part_a @ a, part_a @ b + part_b
+            if i + 1 < self.substeps:
+                mujoco.mj_step(model, data)
+        b *= self._scale
 
 
 def _control_per_action(robot: RobotModel) -> Array:

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pinocchio
 
 from mbpl_control.core.action_definition import ActionDefinition
-from mbpl_control.core.errors import InvalidFieldError
-from mbpl_control.core.validation import Array, check_positive
+from mbpl_control.core.compiled import plain
+from mbpl_control.core.validation import Array, check_positive, check_whole
 from mbpl_control.models import rigid_tree
 from mbpl_control.models.dynamics import Dynamics
 from mbpl_control.models.robot import RobotModel
 
 
 class PinocchioDynamics(Dynamics):
-    r"""Semi-implicit Euler on the articulated-body algorithm, h = dt / substeps:
+    r"""Semi-implicit Euler on the articulated-body algorithm, with h = dt / substeps.
 
         a  = (M(q) + I_a + h D)⁻¹ (τ(u) − D v − b(q, v))
         v' = v + h a
         q' = q + h v'
 
-    with armature I_a and joint damping D. Taking damping at the new velocity is what MuJoCo's Euler integrator does, so that
-    the two agree step by step. With a_q, a_v, a_τ the derivatives of the algorithm (Carpentier and Mansard 2018),
+    with armature I_a and joint damping D. Taking damping at the new velocity is what MuJoCo's Euler integrator does,
+    so that the two agree step by step. With a_q, a_v, a_τ the derivatives of the algorithm (Carpentier and Mansard
+    2018),
 
         A = [ I + h² a_q,   h I + h² (a_v − a_τ D) ]      B = [ h² a_τ S ]
             [     h a_q,    I + h (a_v − a_τ D)    ]          [ h a_τ S  ]
 
-    chained over the substeps; S puts the actions on their joints. Contacts are not modelled; joint limits are left to the cost.
+    chained over the substeps; S puts the actions on their joints. Contacts are not modelled; joint limits are left
+    to the cost.
 
     Args:
         robot: a tree of hinges and slides driven by motors.
@@ -40,6 +44,8 @@ class PinocchioDynamics(Dynamics):
     Source: Featherstone 2008; Carpentier and Mansard 2018, "Analytical derivatives of rigid body dynamics algorithms".
     """
 
+    shares_derivatives = True
+
     def __init__(
         self,
         robot: RobotModel,
@@ -51,62 +57,134 @@ class PinocchioDynamics(Dynamics):
         self.robot = robot
         self.state = robot.state
         self.action = robot.action if action is None else action
-        self.dt = check_positive("PinocchioDynamics", "dt", dt, "s")
-        if int(substeps) != substeps or substeps < 1:
-            raise InvalidFieldError("PinocchioDynamics", "substeps", str(substeps), "at least 1")
-        self.substeps = int(substeps)
+        self.substeps = check_whole("PinocchioDynamics", "substeps", substeps, 1, 100_000)
         self.model = rigid_tree.build(robot)
         self.damping = np.array(robot.mujoco_model().dof_damping)
-        self._h = self.dt / self.substeps
-        self.model.armature = self.model.armature + self._h * self.damping
+        self._armature = np.array(self.model.armature)
+        self.set_duration(dt)
+        # compiled, and so loaded by those who use it alone
+        from mbpl_control.models import rigid_steps
+
+        self._kernels = rigid_steps
+        n = robot.nv
+        wraps = [space == "angle" for space in self.state.space.spaces[:n]]
+        self._joints = np.array([self.damping, wraps], dtype=np.float64)
+        self._driven = np.array(robot.actuated, dtype=np.int64)
         self.data = self.model.createData()
-        self._selection = np.zeros((robot.nv, self.action.size))
-        self._selection[robot.actuated, np.arange(self.action.size)] = 1.0
+        # views into Pinocchio's own memory: each call of the algorithm shows in them without a copy
+        data = self.data
+        self._derivatives = (data.ddq, data.ddq_dq, data.ddq_dv, data.Minv)
+        self._point = np.zeros((3, n))
+
+    def set_duration(self, dt: float) -> None:
+        """See `Dynamics.set_duration`."""
+        self.dt = check_positive("PinocchioDynamics", "dt", dt, "s")
+        self._h = self.dt / self.substeps
+        self.model.armature = self._armature + self._h * self.damping
 
     def step(self, states: Array, actions: Array) -> Array:
         """See `Dynamics.step`."""
-        n, h = self.robot.nv, self._h
-        out = np.array(states, dtype=np.float64)
-        efforts = np.asarray(actions) @ self._selection.T
-        aba, model, data, damping = pinocchio.aba, self.model, self.data, self.damping
-        for row, effort in zip(out, efforts):
-            q, v = row[:n], row[n:]
-            for _ in range(self.substeps):
-                v += h * aba(model, data, q, v, effort - damping * v)
-                q += h * v
+        none = np.zeros((1, self.action.size, 2 * self.robot.nv))
+        unlimited = self._limits(-np.inf, np.inf)
+        out = np.empty((len(states), 2 * self.robot.nv))
+        for row, x, u in zip(out, states, actions, strict=True):
+            row[:] = self._follow(np.atleast_2d(x), np.atleast_2d(u), none, unlimited)[0][1]
         return out
+
+    def rollout(self, start: Array, actions: Array) -> Array:
+        """See `Dynamics.rollout`."""
+        nominal = np.empty((len(actions), 2 * self.robot.nv))
+        nominal[:] = start
+        none = np.zeros((len(actions), self.action.size, 2 * self.robot.nv))
+        return self._follow(nominal, actions, none, self._limits(-np.inf, np.inf))[0]
+
+    def rollout_feedback(
+        self,
+        nominal_states: Array,
+        nominal_actions: Array,
+        feedforward: Array,
+        gains: Array,
+        step_sizes: Array,
+        lower: Array,
+        upper: Array,
+    ) -> tuple[Array, Array]:
+        """See `Dynamics.rollout_feedback`."""
+        limits = self._limits(lower, upper)
+        found = [
+            self._follow(nominal_states, nominal_actions + size * feedforward, gains, limits) for size in step_sizes
+        ]
+        return np.array([states for states, _ in found]), np.array([actions for _, actions in found])
+
+    def rollout_linearized(
+        self,
+        nominal_states: Array,
+        nominal_actions: Array,
+        feedforward: Array,
+        gains: Array,
+        lower: Array,
+        upper: Array,
+    ) -> tuple[Array, Array, Array, Array]:
+        """See `Dynamics.rollout_linearized`: the derivatives of the algorithm give its acceleration for nothing."""
+        n, m, steps = self.robot.nv, self.action.size, len(nominal_actions)
+        a, b = np.empty((steps, 2 * n, 2 * n)), np.empty((steps, 2 * n, m))
+        plan, limits = nominal_actions + feedforward, self._limits(lower, upper)
+        states, actions = self._follow(nominal_states, plan, gains, limits, a, b)
+        return states, actions, a, b
 
     def linearize(self, states: Array, actions: Array) -> tuple[Array, Array]:
         """See `Dynamics.linearize`."""
-        steps, n, m, h = len(actions), self.robot.nv, self.action.size, self._h
-        a = np.empty((steps, 2 * n, 2 * n))
-        b = np.empty((steps, 2 * n, m))
-        efforts = np.asarray(actions) @ self._selection.T
-        model, data = self.model, self.data
-        identity = np.eye(n)
+        steps, n, m = len(actions), self.robot.nv, self.action.size
+        a, b = np.empty((steps, 2 * n, 2 * n)), np.empty((steps, 2 * n, m))
+        point, joints, driven = self._point, self._joints, self._driven
+        q, v, effort = point
+        acceleration, by_q, by_v, minv = self._derivatives
+        differentiate, model, data, h = pinocchio.computeABADerivatives, self.model, self.data, self._h
+        set_effort, collect = self._kernels.set_effort, self._kernels.collect
+        states, actions = plain(states), plain(actions)
         for t in range(steps):
-            q, v = states[t, :n].copy(), states[t, n:].copy()
-            whole_a, whole_b = np.eye(2 * n), np.zeros((2 * n, m))
+            point[:2] = states[t].reshape(2, n)
             for i in range(self.substeps):
-                pinocchio.computeABADerivatives(model, data, q, v, efforts[t] - self.damping * v)
-                by_q = h * data.ddq_dq
-                minv = data.Minv
-                # only the upper triangle is filled in
-                by_effort = h * (np.triu(minv) + np.triu(minv, 1).T)
-                by_v = h * data.ddq_dv - by_effort * self.damping
-                by_u = by_effort @ self._selection
-                part_a = np.empty((2 * n, 2 * n))
-                part_a[n:, :n] = by_q
-                part_a[n:, n:] = identity + by_v
-                part_a[:n, :n] = identity + h * by_q
-                part_a[:n, n:] = h * part_a[n:, n:]
-                part_b = np.vstack([h * by_u, by_u])
-                if self.substeps == 1:
-                    whole_a, whole_b = part_a, part_b
-                else:
-                    whole_a, whole_b = part_a @ whole_a, part_a @ whole_b + part_b
+                set_effort(point, actions[t], joints, driven)
+                differentiate(model, data, q, v, effort)
+                collect(i == 0, h, by_q, by_v, minv, joints, driven, a[t], b[t])
                 if i + 1 < self.substeps:
-                    v += h * data.ddq
+                    v += h * acceleration
                     q += h * v
-            a[t], b[t] = whole_a, whole_b
         return a, b
+
+    def _follow(
+        self,
+        nominal: Array,
+        plan: Array,
+        gains: Array,
+        limits: Array,
+        a: Array | None = None,
+        b: Array | None = None,
+    ) -> tuple[Array, Array]:
+        """States (T+1, 2n) and actions (T, m) under u = clip(plan + K (x ⊖ x̂)); A and B along them, if given room."""
+        steps, h, substeps = len(plan), self._h, self.substeps
+        states, actions = np.empty((steps + 1, 2 * self.robot.nv)), np.empty((steps, self.action.size))
+        point = self._point
+        q, v, effort = point
+        law = (point, self._joints, self._driven, plain(plan), plain(nominal), plain(gains), limits, states, actions)
+        model, data = self.model, self.data
+        self._kernels.begin(*law)
+        acceleration, by_q, by_v, minv = self._derivatives
+        if a is None:
+            aba, advance = pinocchio.aba, self._kernels.advance
+            for t in range(steps):
+                for i in range(substeps):
+                    aba(model, data, q, v, effort)
+                    advance(t, i + 1 == substeps, h, acceleration, *law)
+            return states, actions
+        differentiate, advance_and_collect = pinocchio.computeABADerivatives, self._kernels.advance_and_collect
+        for t in range(steps):
+            for i in range(substeps):
+                differentiate(model, data, q, v, effort)
+                advance_and_collect(t, i == 0, i + 1 == substeps, h, acceleration, by_q, by_v, minv, *law, a, b)
+        return states, actions
+
+    def _limits(self, lower: Any, upper: Any) -> Array:
+        limits = np.empty((2, self.action.size))
+        limits[0], limits[1] = lower, upper
+        return limits

@@ -14,8 +14,8 @@ SCHEME = "package://"
 def resolve(address: str, relative_to: Path | None = None) -> Path:
     """The file behind a path, or behind `package://PACKAGE/FILE`.
 
-    A package is looked for in `share/` below each entry of `AMENT_PREFIX_PATH`, then below the prefix in which wheels such
-    as example-robot-data keep their data.
+    A package is looked for in `share/` below each entry of `AMENT_PREFIX_PATH`, then below the prefix in which
+    wheels such as example-robot-data keep their data.
 
     Args:
         address: path or `package://` address.

@@ -10,6 +10,12 @@ from mbpl_control.core.errors import ModelError
 from mbpl_control.core.validation import Array
 from mbpl_control.models.robot import RobotModel
 
+_DISABLED = int(
+    mujoco.mjtDisableBit.mjDSBL_GRAVITY
+    | mujoco.mjtDisableBit.mjDSBL_DAMPER
+    | mujoco.mjtDisableBit.mjDSBL_EULERDAMP
+    | mujoco.mjtDisableBit.mjDSBL_ACTUATION
+)
 _HINGE, _SLIDE = int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE)
 
 
@@ -29,11 +35,20 @@ def unsupported(robot: RobotModel) -> str:
     ):
         if count:
             return f"it has {what}"
+    if model.opt.disableflags & _DISABLED:
+        return "it switches off gravity, damping or actuation"
     if model.opt.density or model.opt.viscosity:
         return "it moves in a fluid"
     if np.any(model.geom_contype) and np.any(model.geom_conaffinity):
         return "it has geometry that collides"
     return ""
+
+
+def check(robot: RobotModel) -> None:
+    """Raise `ModelError` with the reason when the robot has something that would be dropped."""
+    reason = unsupported(robot)
+    if reason:
+        raise ModelError(f"{robot.path}: not a rigid tree for analytic derivatives: {reason}; use the backend 'mujoco'")
 
 
 def build(robot: RobotModel) -> pinocchio.Model:
@@ -44,11 +59,7 @@ def build(robot: RobotModel) -> pinocchio.Model:
     Raises:
         ModelError: the model has something that would be dropped.
     """
-    reason = unsupported(robot)
-    if reason:
-        raise ModelError(
-            f"{robot.path}: not a rigid tree for analytic derivatives: {reason}; use the backend 'mujoco'"
-        )
+    check(robot)
     source = robot.mujoco_model()
     model = pinocchio.Model()
     model.name = robot.name
@@ -56,9 +67,7 @@ def build(robot: RobotModel) -> pinocchio.Model:
     carriers: list[tuple[int, pinocchio.SE3]] = [(0, pinocchio.SE3.Identity())]
     for b in range(1, source.nbody):
         parent, placement = carriers[int(source.body_parentid[b])]
-        placement = placement * pinocchio.SE3(
-            _rotation(source.body_quat[b]), np.array(source.body_pos[b])
-        )
+        placement = placement * pinocchio.SE3(_rotation(source.body_quat[b]), np.array(source.body_pos[b]))
         first = int(source.body_jntadr[b])
         for j in range(first, first + int(source.body_jntnum[b])):
             address = int(source.jnt_qposadr[j])
@@ -78,9 +87,7 @@ def build(robot: RobotModel) -> pinocchio.Model:
         )
         model.appendBodyToJoint(parent, inertia, placement)
         name = source.body(b).name or f"body{b}"
-        model.addFrame(
-            pinocchio.Frame(name, parent, 0, placement, pinocchio.FrameType.BODY)
-        )
+        model.addFrame(pinocchio.Frame(name, parent, 0, placement, pinocchio.FrameType.BODY))
         carriers.append((parent, placement))
     for s in range(source.nsite):
         parent, placement = carriers[int(source.site_bodyid[s])]
@@ -97,7 +104,7 @@ def build(robot: RobotModel) -> pinocchio.Model:
 def _joint(source: mujoco.MjModel, j: int) -> pinocchio.JointModel:
     axis = np.array(source.jnt_axis[j])
     slide = source.jnt_type[j] == _SLIDE
-    for unit, letter in zip(np.eye(3), "XYZ"):
+    for unit, letter in zip(np.eye(3), "XYZ", strict=True):
         # the aligned joints are cheaper to differentiate than one about any axis
         if np.array_equal(axis, unit):
             return getattr(pinocchio, f"JointModel{'P' if slide else 'R'}{letter}")()

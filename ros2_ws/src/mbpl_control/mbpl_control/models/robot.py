@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 from mbpl_control.core.action_definition import ActionDefinition
 from mbpl_control.core.errors import ModelError
 from mbpl_control.core.state_definition import StateBlock, StateDefinition
+from mbpl_control.core.state_space import StateSpace
 from mbpl_control.core.validation import Array
 from mbpl_control.models.kinematics import Kinematics
 from mbpl_control.models.loading import LoadedRobot, load_robot
@@ -24,9 +25,13 @@ _BALL = int(mujoco.mjtJoint.mjJNT_BALL)
 class RobotModel:
     """A robot as its file describes it. Joint coordinates are MuJoCo's, whatever the file's format.
 
-    The state is (positions, velocities) of all joints in the order of the file; a hinge without limits is an angle, a ball or
-    free joint holds a quaternion w x y z. The action is one number per actuator, in the unit of the joint it drives:
+    The state is (positions, velocities) of all joints in the order of the file; a hinge without limits is an angle,
+    a ball or free joint holds a quaternion w x y z. The action is one number per actuator, in the unit of the joint
+    it drives:
     for a motor the effort at the joint, gear included.
+
+    Frames are bodies and sites (MJCF) or links (URDF); a site hides a body of its name. Mocap bodies of an MJCF are the
+    scene: they carry no frames, and a start condition may place them.
 
     Attributes:
         path: the file.
@@ -36,6 +41,9 @@ class RobotModel:
         action: what u is, with the limits of the file.
         nq: numbers of the positions.
         nv: numbers of the velocities.
+        actuated: (m,) index into the velocities of the joint each actuator drives.
+        actuated_positions: (m,) index into the positions of the same joints.
+        gears: (m,) effort at the joint per unit of control.
         position_lower: (nv,) rad or m; −inf where a joint has no limit.
         position_upper: (nv,) rad or m.
         velocity_limits: (nv,) rad/s or m/s; +inf where the file gives none.
@@ -57,20 +65,18 @@ class RobotModel:
             raise ModelError(f"{path}: joint {self.joint_names.index('')} has no name")
         self.state = _state_definition(model, self.joint_names)
         self.action = _action_definition(model, path)
-        #: (m,) index into the velocities of the joint each actuator drives
-        self.actuated = np.array(
-            [model.jnt_dofadr[model.actuator_trnid[a, 0]] for a in range(model.nu)], dtype=np.intp
-        )
-        #: (m,) joint effort per unit of control
+        joints = model.actuator_trnid[:, 0]
+        self.actuated = np.array(model.jnt_dofadr[joints], dtype=np.intp)
+        self.actuated_positions = np.array(model.jnt_qposadr[joints], dtype=np.intp)
         self.gears = np.array(model.actuator_gear[:, 0])
         self.position_lower = np.full(self.nv, -np.inf)
         self.position_upper = np.full(self.nv, np.inf)
         self.velocity_limits = np.full(self.nv, np.inf)
         for j, name in enumerate(self.joint_names):
-            dof = model.jnt_dofadr[j]
+            dofs = model.dof_jntid == j
             if model.jnt_limited[j] and model.jnt_type[j] in (_HINGE, _SLIDE):
-                self.position_lower[dof], self.position_upper[dof] = model.jnt_range[j]
-            self.velocity_limits[dof] = loaded.velocity_limits.get(name, np.inf)
+                self.position_lower[dofs], self.position_upper[dofs] = model.jnt_range[j]
+            self.velocity_limits[dofs] = loaded.velocity_limits.get(name, np.inf)
 
     @classmethod
     def from_file(cls, path: str | Path, actuated: Sequence[str] | None = None) -> RobotModel:
@@ -85,6 +91,12 @@ class RobotModel:
         """
         path = Path(path)
         return cls(path, load_robot(path, None if actuated is None else tuple(actuated)))
+
+    @cached_property
+    def velocity_joints(self) -> tuple[str, ...]:
+        """Name of the joint each of the nv velocities belongs to."""
+        model = self._loaded.model
+        return tuple(self.joint_names[int(j)] for j in model.dof_jntid)
 
     @property
     def is_one_number_per_joint(self) -> bool:
@@ -117,6 +129,31 @@ class RobotModel:
         model = self._loaded.model
         return tuple(model.body(b).name for b in range(1, model.nbody))
 
+    @cached_property
+    def movable_bodies(self) -> dict[str, int]:
+        """Bodies of the scene that may be placed anywhere (mocap bodies), with their rows in MuJoCo's `mocap_pos`."""
+        model = self._loaded.model
+        rows = {model.body(b).name: int(model.body_mocapid[b]) for b in range(1, model.nbody)}
+        return {name: row for name, row in rows.items() if row >= 0}
+
+    def check_movable(self, body: str) -> None:
+        """Raise `ModelError` when `body` is none that may be placed."""
+        if body in self.movable_bodies:
+            return
+        what = "is part of the robot or fixed" if body in self.body_names else "does not exist"
+        known = ", ".join(self.movable_bodies) or "none"
+        raise ModelError(f"{self.path}: body '{body}' {what}; those that may be placed (mocap bodies): {known}")
+
+    def place(self, data: mujoco.MjData, bodies: Mapping[str, Array]) -> None:
+        """Put bodies of the scene at positions (3,), m; all others stay where they are.
+
+        Raises:
+            ModelError: a body is none that may be placed.
+        """
+        for body, position in bodies.items():
+            self.check_movable(body)
+            data.mocap_pos[self.movable_bodies[body]] = position
+
     def mujoco_model(self, timestep: float | None = None) -> mujoco.MjModel:
         """A model of one's own to simulate and to change.
 
@@ -132,18 +169,44 @@ class RobotModel:
         """Positions (..., nq) and velocities (..., nv) of states (..., nx)."""
         return state[..., : self.nq], state[..., self.nq :]
 
+    @cached_property
+    def position_space(self) -> StateSpace:
+        """The space of the positions."""
+        return StateSpace(self.state.blocks[0].spaces)
+
+    def rest_action(self, positions: Array) -> Array:
+        """Action that asks for nothing: no effort, no velocity, or the position where the joint is. (nq,) → (m,)."""
+        if self.action.interface == "position":
+            return np.asarray(positions, dtype=np.float64)[self.actuated_positions]
+        return np.zeros(self.action.size)
+
+    def holding_action(self, positions: Array) -> Array:
+        """Action that keeps the robot still: efforts against gravity, no velocity, or its position. (nq,) → (m,)."""
+        return self.gravity(positions) if self.action.interface == "effort" else self.rest_action(positions)
+
     def gravity(self, positions: Array) -> Array:
-        """Action that balances gravity and springs at rest, least squares when under-actuated. (nq,) → (m,)."""
-        data = self._gravity_data
+        """Efforts of the driven joints (m,) that balance gravity and springs at rest, at positions (nq,).
+
+        Where no actuator drives a joint, nothing balances it.
+        """
+        data = self._scratch
         data.qpos[:] = positions
         data.qvel[:] = 0.0
         mujoco.mj_fwdPosition(self._loaded.model, data)
         mujoco.mj_fwdVelocity(self._loaded.model, data)
-        # the joints' own motors act one to one: least squares is to pick the driven joints
         return (data.qfrc_bias - data.qfrc_passive)[self.actuated]
 
+    def inertia(self, positions: Array) -> Array:
+        """Joint-space inertia M(q) with armature, kg m² or kg. (nq,) → (nv, nv)."""
+        model, data = self._loaded.model, self._scratch
+        data.qpos[:] = positions
+        mujoco.mj_fwdPosition(model, data)
+        out = np.empty((self.nv, self.nv))
+        mujoco.mj_fullM(model, data, out)
+        return out
+
     @cached_property
-    def _gravity_data(self) -> mujoco.MjData:
+    def _scratch(self) -> mujoco.MjData:
         return mujoco.MjData(self._loaded.model)
 
 
@@ -167,7 +230,8 @@ def _state_definition(model: mujoco.MjModel, names: tuple[str, ...]) -> StateDef
             velocities += [(f"{name}.w{axis}", "euclidean", "rad/s") for axis in "xyz"]
 
     def block(kind: str, rows: list[tuple[str, str, str]]) -> StateBlock:
-        return StateBlock(kind, *(tuple(column) for column in zip(*rows)))  # type: ignore[arg-type]
+        names, spaces, units = zip(*rows, strict=True)
+        return StateBlock(kind, names, spaces, units)
 
     return StateDefinition((block("joint_positions", positions), block("joint_velocities", velocities)))
 
@@ -182,6 +246,8 @@ def _action_definition(model: mujoco.MjModel, path: Path) -> ActionDefinition:
         joint = int(model.actuator_trnid[a, 0])
         if model.jnt_type[joint] not in (_HINGE, _SLIDE):
             raise ModelError(f"{path}: actuator '{name}' drives a joint that is no hinge or slide")
+        if not model.actuator_gear[a, 0]:
+            raise ModelError(f"{path}: gear of actuator '{name}' is 0; it drives nothing")
         interface = _interface(model, a, name, path)
         interfaces.add(interface)
         slide = model.jnt_type[joint] == _SLIDE
@@ -220,9 +286,7 @@ def _interface(model: mujoco.MjModel, a: int, name: str, path: Path) -> str:
         return "position"
     if fixed and affine and bias[1] == 0.0 and bias[2] == -gain[0]:
         return "velocity"
-    raise ModelError(
-        f"{path}: actuator '{name}' is none of <motor>, <position>, <velocity>; others are not supported"
-    )
+    raise ModelError(f"{path}: actuator '{name}' is none of <motor>, <position>, <velocity>; others are not supported")
 
 
 def _limits(model: mujoco.MjModel, a: int, joint: int, interface: str) -> tuple[float, float]:
