@@ -3,62 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
-from mbpl_control.core import LinearGaussianController
 from mbpl_control.core.errors import InvalidFieldError, SolverError
-from mbpl_control.core.validation import Array, check_choice, check_positive, float_array
-from mbpl_control.costs.cost import Cost
+from mbpl_control.core.validation import Array, float_array
+from mbpl_control.costs.cost import Cost, Quadratization
 from mbpl_control.models.dynamics import Dynamics
+from mbpl_control.trajopt.options import ILQROptions
 from mbpl_control.trajopt.result import ILQRResult, Iteration
 from mbpl_control.trajopt.riccati import Backward, backward_pass
 
-OWNER = "ILQROptions"
-
-
-@dataclass(frozen=True)
-class ILQROptions:
-    """How long to search, and how carefully.
-
-    Attributes:
-        max_iterations: at least 1.
-        cost_tolerance: stop when an accepted step lowers the cost by less than this fraction of 1 + |cost|.
-        gradient_tolerance: stop when |Q_u| of every free action is below this.
-        hessian: "exact" or "gauss_newton" for the cost.
-        regularization: first μ.
-        max_regularization: beyond it the search ends.
-        acceptance: least ratio of actual to expected reduction.
-        time_budget: s of wall time after which no further iteration starts; none when None.
-    """
-
-    max_iterations: int = 300
-    cost_tolerance: float = 1e-7
-    gradient_tolerance: float = 1e-4
-    hessian: str = "gauss_newton"
-    regularization: float = 1e-6
-    max_regularization: float = 1e10
-    acceptance: float = 1e-2
-    time_budget: float | None = None
-
-    def __post_init__(self) -> None:
-        """Check each option."""
-        if isinstance(self.max_iterations, bool) or int(self.max_iterations) < 1:
-            raise InvalidFieldError(OWNER, "max_iterations", repr(self.max_iterations), "1 or more")
-        for name in ("cost_tolerance", "gradient_tolerance", "max_regularization", "acceptance"):
-            check_positive(OWNER, name, getattr(self, name))
-        if not 0.0 <= self.regularization <= self.max_regularization:
-            allowed = f"0 to {self.max_regularization}"
-            raise InvalidFieldError(OWNER, "regularization", str(self.regularization), allowed)
-        if self.time_budget is not None:
-            check_positive(OWNER, "time_budget", self.time_budget, "s")
-        check_choice(OWNER, "hessian", self.hessian, ("exact", "gauss_newton"))
-
-
-#: Step sizes tried together when a full step is refused.
-STEP_SIZES = 0.5 ** np.arange(1, 11)
+#: Step sizes below the first one that is tried.
+SMALLER_STEPS = 0.5 ** np.arange(0, 11)
+#: The first step size stays within these bounds near the end, and is 1 before; of 2 the model would expect nothing.
+FIRST_STEP = (0.5, 1.8)
+#: Near the end is where a step lowers the cost by less than this fraction of 1 + |cost|.
+NEAR = 1e-2
+#: A model may promise this many times the cost tolerance when the search ends on a small change of the cost.
+LITTLE = 10.0
 _FACTOR = 1.6
 _LEAST_REGULARIZATION = 1e-9
 
@@ -66,14 +32,20 @@ _LEAST_REGULARIZATION = 1e-9
 class ILQR:
     r"""Minimise a cost over trajectories of a model, and return the feedback around the best one.
 
-    Each iteration linearises the dynamics and expands the cost along the trajectory, solves the quadratic problem by the
-    Riccati recursion (`riccati.backward_pass`), and tries steps α along
+    Each iteration linearises the dynamics and expands the cost along the trajectory, solves the quadratic problem by
+    the Riccati recursion (`riccati.backward_pass`), and tries steps α along
 
         u_t = clip( û_t + α k_t + K_t (x_t ⊖ x̂_t) )
 
-    A step is taken when it brings at least `acceptance` of the reduction −(α Σ kᵀQ_u + α² Σ ½ kᵀQ_uu k) the model expects;
-    a full step is tried alone, since it is nearly always good, then all smaller ones at once. Regularisation follows the
-    schedule of Tassa et al. 2012.
+    A step is taken when it brings at least `acceptance` of the reduction the model expects. The first α is tried
+    alone, since it is nearly always good; smaller ones follow in batches as large as suits the model. It is 1, until
+    the cost changes little any more: from there on, a parabola through the cost before a step, its slope and the cost
+    after it tells which α would have been best, and the next iteration begins with that. The quadratic model leaves
+    out second derivatives, so its curvature is off, and near the end by much the same factor each time.
+    Regularisation follows the schedule of Tassa et al. 2012.
+
+    A model that `shares_derivatives` is differentiated along the first trial right away, which then costs no separate
+    rollout.
 
     Args:
         dynamics: the model.
@@ -110,6 +82,7 @@ class ILQR:
         dynamics = self.dynamics
         m = dynamics.action.size
         start = float_array("ILQR", "start", start, (dynamics.state.size,))
+        dynamics.state.space.check("ILQR", "start", start)
         actions = float_array("ILQR", "actions", actions, (None, m))
         if len(actions) == 0:
             raise InvalidFieldError("ILQR", "actions", "0 steps", "at least 1 step")
@@ -117,154 +90,184 @@ class ILQR:
         return search.run(callback)
 
 
+@dataclass
+class _Trajectory:
+    """A trajectory, its costs, and its expansion once that is known."""
+
+    states: Array
+    actions: Array
+    costs: Array
+    linear: tuple[Array, Array] | None = None
+    quadratic: Quadratization | None = None
+
+    @property
+    def cost(self) -> float:
+        return float(self.costs.sum())
+
+
 class _Search:
-    """One run of the algorithm: the current trajectory and its expansion."""
+    """One run of the algorithm."""
 
     def __init__(self, problem: ILQR, actions: Array, start: Array) -> None:
         self.dynamics, self.cost, self.options = problem.dynamics, problem.cost, problem.options
         self.timing = {"derivatives": 0.0, "backward": 0.0, "forward": 0.0, "total": 0.0}
         self.begin = time.perf_counter()
         self.low, self.high = self.dynamics.action.lower, self.dynamics.action.upper
-        self.actions = actions
-        with np.errstate(all="ignore"):
-            self.states = self.dynamics.rollout(start, actions)
-            self.costs = self.cost.evaluate(self.states, actions)
-        if not (np.isfinite(self.states).all() and np.isfinite(self.costs).all()):
-            bad = np.flatnonzero(~np.isfinite(self.states).all(axis=1))
-            where = f"at step {bad[0]}" if bad.size else "in its cost"
-            raise SolverError(f"iLQR: the first trajectory is not finite {where}; give other first actions")
         self.mu = self.options.regularization
         self.growth = 1.0
+        self.first_step = 1.0
+        self.confident = True
         self.story: list[Iteration] = []
+        with self._timed("forward"), np.errstate(all="ignore"):
+            states = self.dynamics.rollout(start, actions)
+            costs = self.cost.evaluate(states, actions)
+        if not (np.isfinite(states).all() and np.isfinite(costs).all()):
+            bad = np.flatnonzero(~np.isfinite(states).all(axis=1))
+            where = f"at step {bad[0]}" if bad.size else "in its cost"
+            raise SolverError(f"iLQR: the first trajectory is not finite {where}; give other first actions")
+        self.now = _Trajectory(states, actions, costs)
 
     def run(self, callback: Callable[[Iteration], None] | None) -> ILQRResult:
-        options = self.options
-        reason = "max_iterations"
-        self._expand()
         backward = self._backward()
-        for _ in range(options.max_iterations):
-            if backward.gradient_norm <= options.gradient_tolerance:
+        reason = ""
+        while not reason:
+            if backward.gradient_norm <= self.options.gradient_tolerance:
                 reason = "gradient"
                 break
-            full = -(backward.linear + backward.quadratic)
-            if full <= 1e-12 * (1.0 + abs(self.costs.sum())):
-                reason = "no_expected_reduction"
+            if len(self.story) == self.options.max_iterations:
+                reason = "max_iterations"
+                break
+            if self.story and self._out_of_time():
+                reason = "time_budget"
                 break
             record = self._step(backward)
             self.story.append(record)
             if callback is not None:
                 callback(record)
-            if record.step_size == 0.0:
-                tiny = full <= options.cost_tolerance * (1.0 + abs(record.cost))
-                if tiny:
-                    reason = "no_expected_reduction"
-                    break
-                if not self._regularize_more():
-                    reason = "regularization_limit"
-                    break
+            scale = self.options.cost_tolerance * (1.0 + abs(record.cost))
+            if record.step_size > 0.0:
+                self._regularize_less()
                 backward = self._backward()
-                continue
-            self._regularize_less()
-            self._expand()
-            backward = self._backward()
-            if record.actual <= options.cost_tolerance * (1.0 + abs(record.cost)):
-                reason = "cost_change"
-                break
-            elapsed = time.perf_counter() - self.begin
-            if options.time_budget is not None and elapsed > options.time_budget:
-                reason = "time_budget"
-                break
+                if record.actual <= scale and self._promises_little(LITTLE * scale):
+                    reason = "cost_change"
+            elif self._promises_little(scale):
+                reason = "no_expected_reduction"
+            elif self._regularize_more():
+                backward = self._backward()
+            else:
+                reason = "regularization_limit"
+        if self.mu > 0.0:
+            # μ bounds steps; feedback around where they ended is better without it, unless the model is not convex
+            plain = self._backward_once(0.0)
+            backward = plain if plain.failed_at < 0 else backward
         self.timing["total"] = time.perf_counter() - self.begin
+        return self._result(backward, reason)
+
+    def _result(self, backward: Backward, reason: str) -> ILQRResult:
         dynamics = self.dynamics
         return ILQRResult(
             dynamics.state,
             dynamics.action,
             dynamics.dt,
-            self.states,
-            self.actions,
+            self.now.states,
+            self.now.actions,
             backward.gains,
             backward.q_uu,
             backward.free,
-            self.costs,
+            self.now.costs,
+            backward.gradient_norm,
             reason,
             tuple(self.story),
             self.timing,
         )
 
-    def _expand(self) -> None:
-        begin = time.perf_counter()
-        self.a, self.b = self.dynamics.linearize(self.states[:-1], self.actions)
-        self.model = self.cost.quadratize(self.states, self.actions, self.options.hessian)
-        self.timing["derivatives"] += time.perf_counter() - begin
+    # --- the quadratic model ---
 
     def _backward(self) -> Backward:
         """The backward pass with as little regularisation as it takes."""
-        begin = time.perf_counter()
-        q = self.model
-        none = np.zeros((len(self.actions), self.a.shape[1]))
         while True:
-            backward = backward_pass(
-                self.a,
-                self.b,
-                none,
-                q.lx,
-                q.lu,
-                q.lxx,
-                q.lux,
-                q.luu,
-                self.low - self.actions,
-                self.high - self.actions,
-                self.mu,
-            )
-            finite = np.isfinite(backward.linear) and np.isfinite(backward.vxx[0]).all()
-            if backward.failed_at < 0 and finite:
-                break
+            backward = self._backward_once(self.mu)
+            if backward.failed_at < 0:
+                return backward
             if not self._regularize_more():
                 raise SolverError(
                     f"iLQR: Q_uu is not positive definite at step {backward.failed_at} even with regularisation "
                     f"{self.options.max_regularization:g}; does every action have a cost?"
                 )
-        self.timing["backward"] += time.perf_counter() - begin
-        return backward
+
+    def _backward_once(self, mu: float) -> Backward:
+        now = self.now
+        if now.linear is None or now.quadratic is None:
+            with self._timed("derivatives"):
+                now.linear = self.dynamics.linearize(now.states[:-1], now.actions)
+                now.quadratic = self.cost.quadratize(now.states, now.actions, self.options.hessian)
+        with self._timed("backward"):
+            a, b = now.linear
+            q = now.quadratic
+            none = np.zeros((len(now.actions), a.shape[1]))
+            low, high = self.low - now.actions, self.high - now.actions
+            return backward_pass(a, b, none, q.lx, q.lu, q.lxx, q.lux, q.luu, low, high, mu)
+
+    def _promises_little(self, limit: float) -> bool:
+        """Whether the model expects at most `limit`, even without the regularisation that keeps steps small."""
+        backward = self._backward_once(0.0)
+        return backward.failed_at < 0 and backward.expected(1.0) <= limit
+
+    # --- the step ---
 
     def _step(self, backward: Backward) -> Iteration:
         """Take the largest step that keeps its promise, if there is one."""
-        begin = time.perf_counter()
-        before = float(self.costs.sum())
-        record = None
-        for sizes in (np.ones(1), STEP_SIZES):
-            with np.errstate(all="ignore"):
-                states, actions = self.dynamics.rollout_feedback(
-                    self.states,
-                    self.actions,
-                    backward.feedforward,
+        before = self.now.cost
+        sizes = SMALLER_STEPS[SMALLER_STEPS < self.first_step]
+        batch = self.dynamics.line_search_batch
+        batches = [np.array([self.first_step])] + [sizes[i : i + batch] for i in range(0, len(sizes), batch)]
+        for tried, part in enumerate(batches):
+            found = self._try(backward, part, tried == 0 and self.confident)
+            for size, trajectory in zip(part, found, strict=True):
+                actual = before - trajectory.cost
+                expected = float(backward.expected(size))
+                kept = actual > 0.0 and actual >= self.options.acceptance * expected
+                if not (kept and np.isfinite(trajectory.states).all()):
+                    continue
+                self.now = trajectory
+                self.confident = tried == 0
+                self._aim(backward.linear, float(size), actual)
+                return Iteration(trajectory.cost, expected, actual, float(size), self.mu, backward.gradient_norm)
+        self.first_step, self.confident = 1.0, False
+        return Iteration(before, float(backward.expected(1.0)), 0.0, 0.0, self.mu, backward.gradient_norm)
+
+    def _try(self, backward: Backward, sizes: Array, at_once: bool) -> list[_Trajectory]:
+        """Trajectories of the given step sizes; the expansion of the first at once if it is likely to be needed."""
+        now, dynamics = self.now, self.dynamics
+        if at_once and dynamics.shares_derivatives:
+            with self._timed("derivatives"), np.errstate(all="ignore"):
+                states, actions, a, b = dynamics.rollout_linearized(
+                    now.states,
+                    now.actions,
+                    float(sizes[0]) * backward.feedforward,
                     backward.gains,
-                    sizes,
                     self.low,
                     self.high,
                 )
-                costs = self.cost.evaluate(states, actions)
-                actual = before - costs.sum(axis=1)
-            expected = -(sizes * backward.linear + sizes**2 * backward.quadratic)
-            finite = np.isfinite(actual) & np.isfinite(states).all(axis=(1, 2))
-            good = finite & (actual > 0.0) & (actual >= self.options.acceptance * expected)
-            if good.any():
-                i = int(np.argmax(good))
-                self.states, self.actions, self.costs = states[i], actions[i], costs[i]
-                record = Iteration(
-                    before - float(actual[i]),
-                    float(expected[i]),
-                    float(actual[i]),
-                    float(sizes[i]),
-                    self.mu,
-                    backward.gradient_norm,
-                )
-                break
-        self.timing["forward"] += time.perf_counter() - begin
-        if record is None:
-            promised = -(backward.linear + backward.quadratic)
-            record = Iteration(before, promised, 0.0, 0.0, self.mu, backward.gradient_norm)
-        return record
+                quadratic = self.cost.quadratize(states, actions, self.options.hessian)
+            return [_Trajectory(states, actions, quadratic.value, (a, b), quadratic)]
+        with self._timed("forward"), np.errstate(all="ignore"):
+            several, played = dynamics.rollout_feedback(
+                now.states, now.actions, backward.feedforward, backward.gains, sizes, self.low, self.high
+            )
+            costs = self.cost.evaluate(several, played)
+        return [_Trajectory(*parts) for parts in zip(several, played, costs, strict=True)]
+
+    def _aim(self, slope: float, size: float, actual: float) -> None:
+        """Set the next iteration's first step size: the minimum of the parabola through J(0), J'(0) and J(α)."""
+        if actual > NEAR * (1.0 + abs(self.now.cost)):
+            self.first_step = 1.0
+            return
+        curvature = -(actual + slope * size) / (size * size)
+        best = -slope / (2.0 * curvature) if curvature > 0.0 else FIRST_STEP[1]
+        self.first_step = float(np.clip(best, *FIRST_STEP))
+
+    # --- regularisation, time ---
 
     def _regularize_more(self) -> bool:
         self.growth = max(_FACTOR, self.growth * _FACTOR)
@@ -277,7 +280,14 @@ class _Search:
         if self.mu < _LEAST_REGULARIZATION:
             self.mu = 0.0
 
+    def _out_of_time(self) -> bool:
+        budget = self.options.time_budget
+        return budget is not None and time.perf_counter() - self.begin > budget
 
-def controller_actions(controller: LinearGaussianController) -> Array:
-    """First guess of the actions from an earlier law: its plan (T, m)."""
-    return np.array(controller.planned_actions)
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timing[phase] += time.perf_counter() - begin

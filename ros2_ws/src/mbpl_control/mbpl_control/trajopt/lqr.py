@@ -101,7 +101,7 @@ def solve_lqr(
     return LQRSolution(
         backward.gains,
         backward.feedforward,
-        np.linalg.inv(backward.q_uu),
+        np.asarray(np.linalg.inv(backward.q_uu), dtype=np.float64),
         backward.vxx,
         backward.vx,
     )

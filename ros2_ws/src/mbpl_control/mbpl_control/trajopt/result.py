@@ -33,7 +33,7 @@ class Iteration:
         actual: reduction that came.
         step_size: α; 0 when no step was accepted.
         regularization: μ in force.
-        gradient_norm: largest |Q_u| among free actions.
+        gradient_norm: largest |dJ/dk| among actions that no limit held, before it.
     """
 
     cost: float
@@ -58,9 +58,11 @@ class ILQRResult:
         q_uu: Q_uu (T, m, m).
         free: (T, m) whether an action is off its limits.
         costs: (T+1,) along the trajectory.
+        gradient_norm: largest |dJ/dk| among actions that no limit holds, at the trajectory.
         stop_reason: a key of `STOP_REASONS`.
         iterations: the story.
-        timing: seconds by phase: "derivatives", "backward", "forward", "total".
+        timing: seconds by phase: "derivatives", "backward", "forward", "total". A rollout that came with its
+            derivatives counts among the derivatives.
     """
 
     state: StateDefinition
@@ -72,6 +74,7 @@ class ILQRResult:
     q_uu: Array
     free: Array
     costs: Array
+    gradient_norm: float
     stop_reason: str
     iterations: tuple[Iteration, ...]
     timing: Mapping[str, float]
@@ -128,13 +131,11 @@ class ILQRResult:
 
     def summary(self) -> str:
         """One line a person can read."""
-        last = self.iterations[-1] if self.iterations else None
-        norm = f", gradient {last.gradient_norm:.2g}" if last else ""
         verdict = "converged" if self.converged else "stopped"
         phases = ", ".join(
             f"{name} {1e3 * self.timing[name]:.0f} ms" for name in ("derivatives", "backward", "forward")
         )
         return (
             f"{verdict} ({self.stop_reason.replace('_', ' ')}) after {len(self.iterations)} iterations in "
-            f"{self.timing['total']:.3f} s: cost {self.cost:.6g}{norm}; {phases}"
+            f"{self.timing['total']:.3f} s: cost {self.cost:.6g}, gradient {self.gradient_norm:.2g}; {phases}"
         )

@@ -1,12 +1,12 @@
-"""The backward pass: compiled, shared by LQR and iLQR."""
+"""The backward pass, shared by LQR and iLQR, and the quadratic programmes with limits inside it; compiled."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
+from mbpl_control.core.compiled import compiled, plain
 from mbpl_control.core.validation import Array
 
 
@@ -21,9 +21,9 @@ class Backward(NamedTuple):
         free: (T, m) whether an action is off its limits; gains of the others are zero.
         vx: (T+1, ndx) gradient of the value.
         vxx: (T+1, ndx, ndx) its second derivative.
-        linear: Σ kᵀ Q_u, the first-order change of the cost for a full step.
-        quadratic: Σ ½ kᵀ Q_uu k.
-        gradient_norm: largest |Q_u| among free actions.
+        linear: dJ/dα at α = 0 along u = û + α k + K δx.
+        quadratic: the rest of the change the quadratic model gives for α = 1.
+        gradient_norm: largest |dJ/dk_t| among actions that no limit holds back, the law's gains in force.
     """
 
     failed_at: int
@@ -37,31 +37,35 @@ class Backward(NamedTuple):
     quadratic: float
     gradient_norm: float
 
+    def expected(self, step_size: Any) -> Any:
+        """Reduction of the cost the quadratic model expects of a step α: −(linear α + quadratic α²)."""
+        return -(self.linear * step_size + self.quadratic * step_size * step_size)
 
-@numba.njit(cache=True)
-def _factor(matrix, lower):
-    """Cholesky factor into `lower`; False when the matrix is not positive definite."""
-    n = matrix.shape[0]
+
+@compiled
+def factor(matrix: Any, n: int) -> bool:
+    """Cholesky factor L of the leading n × n block, in place of its lower triangle; False when it has none."""
     for j in range(n):
-        s = matrix[j, j]
+        entry = matrix[j, j]
+        s = entry
         for k in range(j):
-            s -= lower[j, k] * lower[j, k]
+            s -= matrix[j, k] * matrix[j, k]
         # relative to the entry itself: rounding must not pass for curvature
-        if not s > 1e-14 * abs(matrix[j, j]):
+        if not s > 1e-14 * abs(entry):
             return False
         d = np.sqrt(s)
-        lower[j, j] = d
+        matrix[j, j] = d
         for i in range(j + 1, n):
             s = matrix[i, j]
             for k in range(j):
-                s -= lower[i, k] * lower[j, k]
-            lower[i, j] = s / d
+                s -= matrix[i, k] * matrix[j, k]
+            matrix[i, j] = s / d
     return True
 
 
-@numba.njit(cache=True)
-def _solve_into(lower, n, right):
-    """Solve L Lᵀ X = right in place, for the leading n × n block of L and (n, c) right sides."""
+@compiled
+def solve_factored(lower: Any, n: int, right: Any) -> None:
+    """Solve L Lᵀ X = right in place, for the leading n × n block of L and the leading n rows of `right` (_, c)."""
     columns = right.shape[1]
     for i in range(n):
         for k in range(i):
@@ -81,172 +85,248 @@ def _solve_into(lower, n, right):
             right[i, c] *= f
 
 
-@numba.njit(cache=True)
-def box_qp(h, g, low, high, x):
-    """argmin ½ xᵀHx + gᵀx with low ≤ x ≤ high by projected Newton; x holds the start and the result.
+@compiled
+def box_qp(h: Any, g: Any, low: Any, high: Any, x: Any, free: Any) -> bool:
+    r"""argmin ½ xᵀHx + gᵀx with low ≤ x ≤ high by projected Newton.
 
-    Returns (solved, free): whether H was positive definite on the free numbers, and which are off their limits.
-    Source: Tassa, Mansard and Todorov 2014, "Control-limited differential dynamic programming".
+    Args:
+        h: H (m, m), symmetric.
+        g: (m,).
+        low: (m,), −inf for no limit.
+        high: (m,).
+        x: (m,) where to start; holds the result.
+        free: (m,) bool; told which variables end off their limits.
+
+    Returns:
+        Whether H is positive definite on the free variables; x is of no use otherwise.
+
+    Source: Tassa, Mansard and Todorov 2014, "Control-limited differential dynamic programming", section III.
     """
     m = len(g)
-    free = np.ones(m, dtype=np.bool_)
+    part, right = np.empty((m, m)), np.empty((m, 1))
+    gradient, trial = np.empty(m), np.empty(m)
+    index = np.empty(m, dtype=np.int64)
+    scale = 0.0
     for i in range(m):
         x[i] = min(max(x[i], low[i]), high[i])
-    factor = np.zeros((m, m))
+        scale = max(scale, abs(g[i]))
     for _ in range(100):
-        gradient = g + h @ x
         count = 0
         norm = 0.0
         for i in range(m):
-            at_low = x[i] <= low[i] and gradient[i] > 0.0
-            at_high = x[i] >= high[i] and gradient[i] < 0.0
-            free[i] = not (at_low or at_high)
+            s = g[i]
+            for j in range(m):
+                s += h[i, j] * x[j]
+            gradient[i] = s
+            free[i] = not ((x[i] <= low[i] and s > 0.0) or (x[i] >= high[i] and s < 0.0))
             if free[i]:
+                index[count] = i
+                right[count, 0] = -s
                 count += 1
-                norm = max(norm, abs(gradient[i]))
+                norm = max(norm, abs(s))
         if count == 0:
-            return True, free
-        index = np.empty(count, dtype=np.int64)
-        j = 0
-        for i in range(m):
-            if free[i]:
-                index[j] = i
-                j += 1
-        part = np.empty((count, count))
-        right = np.empty((count, 1))
-        for a in range(count):
-            right[a, 0] = -gradient[index[a]]
-            for b in range(count):
-                part[a, b] = h[index[a], index[b]]
-        if not _factor(part, factor):
-            return False, free
-        scale = 0.0
-        for i in range(m):
-            scale = max(scale, abs(g[i]))
+            return True
+        for i in range(count):
+            for j in range(count):
+                part[i, j] = h[index[i], index[j]]
+        if not factor(part, count):
+            return False
         if norm <= 1e-12 * (1.0 + scale):
-            return True, free
-        _solve_into(factor, count, right)
-        slope = 0.0
-        for a in range(count):
-            slope += right[a, 0] * gradient[index[a]]
-        value = 0.5 * x @ (h @ x) + g @ x
+            return True
+        solve_factored(part, count, right)
         step = 1.0
-        trial = x.copy()
-        accepted = False
-        for _line in range(40):
-            for a in range(count):
-                i = index[a]
-                trial[i] = min(max(x[i] + step * right[a, 0], low[i]), high[i])
-            new = 0.5 * trial @ (h @ trial) + g @ trial
-            if new <= value + 0.1 * step * slope:
-                accepted = True
+        while step > 1e-9:
+            # the change of the value, from the gradient: the value itself would lose it to rounding
+            change = 0.0
+            slope = 0.0
+            trial[:] = x
+            for i in range(count):
+                j = index[i]
+                trial[j] = min(max(x[j] + step * right[i, 0], low[j]), high[j])
+            for i in range(m):
+                s = 0.0
+                for j in range(m):
+                    s += h[i, j] * (trial[j] - x[j])
+                change += (trial[i] - x[i]) * (gradient[i] + 0.5 * s)
+                slope += (trial[i] - x[i]) * gradient[i]
+            if change <= 0.1 * slope:
                 break
             step *= 0.6
-        if not accepted:
-            return True, free
+        if step <= 1e-9:
+            return True
         x[:] = trial
-    return True, free
+    return True
 
 
-@numba.njit(cache=True)
-def _backward(a, b, c, lx, lu, lxx, lux, luu, low, high, mu):
-    steps, ndx, m = b.shape[0], b.shape[1], b.shape[2]
-    gains = np.zeros((steps, m, ndx))
+@compiled
+def _transposed_products(matrix: Any, x: Any, y: Any, x_out: Any, y_out: Any) -> None:
+    """Add matrixᵀ x and matrixᵀ y to `x_out` and `y_out`."""
+    for k in range(matrix.shape[0]):
+        f, g = x[k], y[k]
+        for i in range(matrix.shape[1]):
+            x_out[i] += f * matrix[k, i]
+            y_out[i] += g * matrix[k, i]
+
+
+@compiled
+def _restricted_gains(free: Any, q_uu: Any, q_ux: Any, part: Any, side: Any, gain: Any) -> bool:
+    """K = −Q_uu⁻¹ Q_ux on the free actions, zero on the others; False when Q_uu is not positive definite there."""
+    m, n = gain.shape
+    count = 0
+    for i in range(m):
+        if free[i]:
+            column = 0
+            for j in range(m):
+                if free[j]:
+                    part[count, column] = q_uu[i, j]
+                    column += 1
+            for j in range(n):
+                side[count, j] = -q_ux[i, j]
+            count += 1
+    if not factor(part, count):
+        return False
+    solve_factored(part, count, side)
+    row = 0
+    for i in range(m):
+        if free[i]:
+            gain[i] = side[row]
+            row += 1
+        else:
+            gain[i] = 0.0
+    return True
+
+
+@compiled
+def _backward(
+    mu: float, a: Any, b: Any, c: Any, lx: Any, lu: Any, lxx: Any, lux: Any, luu: Any, low: Any, high: Any
+) -> Any:
+    steps, n, m = b.shape
+    gains = np.zeros((steps, m, n))
     feedforward = np.zeros((steps, m))
     q_uu_all = np.zeros((steps, m, m))
     free_all = np.ones((steps, m), dtype=np.bool_)
-    vx_all = np.zeros((steps + 1, ndx))
-    vxx_all = np.zeros((steps + 1, ndx, ndx))
+    vx_all = np.zeros((steps + 1, n))
+    vxx_all = np.zeros((steps + 1, n, n))
     vx_all[steps] = lx[steps]
     vxx_all[steps] = lxx[steps]
-    factor = np.zeros((m, m))
-    right = np.empty((m, ndx + 1))
+    # the gradient of the total cost, without what k is about to change
+    adjoint = lx[steps].copy()
+    va, qxx, change_n = np.empty((n, n)), np.empty((n, n)), np.empty((n, n))
+    vb, qux, quu = np.empty((n, m)), np.empty((m, n)), np.empty((m, m))
+    reg_ux, reg_uu = np.empty((m, n)), np.empty((m, m))
+    quu_gain, part, side = np.empty((m, n)), np.empty((m, m)), np.empty((m, n))
+    right = np.empty((m, n + 1))
+    vx, qx, qu = np.empty(n), np.empty(n), np.empty(m)
+    gx, gu, quu_k = np.empty(n), np.empty(m), np.empty(m)
     linear = 0.0
-    quadratic = 0.0
+    total = 0.0
     gradient_norm = 0.0
+    failed_at = -1
     for t in range(steps - 1, -1, -1):
+        at, bt = a[t], b[t]
         vxx = vxx_all[t + 1]
-        vx = vx_all[t + 1] + vxx @ c[t]
-        at = a[t].T
-        bt = b[t].T
-        va = vxx @ a[t]
-        vb = vxx @ b[t]
-        qx = lx[t] + at @ vx
-        qu = lu[t] + bt @ vx
-        qxx = lxx[t] + at @ va
-        qux = lux[t] + bt @ va
-        quu = luu[t] + bt @ vb
+        for i in range(n):
+            s = vx_all[t + 1, i]
+            for j in range(n):
+                s += vxx[i, j] * c[t, j]
+            vx[i] = s
+            qx[i] = lx[t, i]
+            gx[i] = lx[t, i]
+        for i in range(m):
+            qu[i] = lu[t, i]
+            gu[i] = lu[t, i]
+        _transposed_products(at, vx, adjoint, qx, gx)
+        _transposed_products(bt, vx, adjoint, qu, gu)
+        np.dot(vxx, at, va)
+        np.dot(vxx, bt, vb)
+        np.dot(at.T, va, qxx)
+        np.dot(bt.T, va, qux)
+        np.dot(bt.T, vb, quu)
+        for i in range(n):
+            for j in range(n):
+                qxx[i, j] += lxx[t, i, j]
+        for i in range(m):
+            for j in range(n):
+                qux[i, j] += lux[t, i, j]
+            for j in range(m):
+                quu[i, j] += luu[t, i, j]
+        q_uu_all[t] = quu
         if mu > 0.0:
-            quu_reg = quu + mu * (bt @ b[t])
-            qux_reg = qux + mu * (bt @ a[t])
+            np.dot(bt.T, at, reg_ux)
+            np.dot(bt.T, bt, reg_uu)
             for i in range(m):
+                for j in range(n):
+                    reg_ux[i, j] = qux[i, j] + mu * reg_ux[i, j]
+                for j in range(m):
+                    reg_uu[i, j] = quu[i, j] + mu * reg_uu[i, j]
                 # an action without effect on the state still needs curvature
-                quu_reg[i, i] += mu * 1e-6
+                reg_uu[i, i] += mu * 1e-6
         else:
-            quu_reg = quu
-            qux_reg = qux
-        if not _factor(quu_reg, factor):
-            return t, gains, feedforward, q_uu_all, free_all, vx_all, vxx_all, 0.0, 0.0, 0.0
+            reg_ux[:] = qux
+            reg_uu[:] = quu
+        part[:] = reg_uu
+        if not factor(part, m):
+            failed_at = t
+            break
         for i in range(m):
             right[i, 0] = -qu[i]
-            for j in range(ndx):
-                right[i, j + 1] = -qux_reg[i, j]
-        _solve_into(factor, m, right)
+            for j in range(n):
+                right[i, j + 1] = -reg_ux[i, j]
+        solve_factored(part, m, right)
+        k, gain, free = feedforward[t], gains[t], free_all[t]
         inside = True
         for i in range(m):
-            if not low[t, i] <= right[i, 0] <= high[t, i]:
-                inside = False
-        k = feedforward[t]
+            k[i] = right[i, 0]
+            inside = inside and low[t, i] <= k[i] <= high[t, i]
         if inside:
             for i in range(m):
-                k[i] = right[i, 0]
-                for j in range(ndx):
-                    gains[t, i, j] = right[i, j + 1]
-        else:
-            for i in range(m):
-                k[i] = right[i, 0]
-            solved, free = box_qp(quu_reg, qu, low[t], high[t], k)
-            if not solved:
-                return t, gains, feedforward, q_uu_all, free_all, vx_all, vxx_all, 0.0, 0.0, 0.0
-            free_all[t] = free
-            count = 0
-            for i in range(m):
-                if free[i]:
-                    count += 1
-            if count:
-                index = np.empty(count, dtype=np.int64)
-                j = 0
-                for i in range(m):
-                    if free[i]:
-                        index[j] = i
-                        j += 1
-                part = np.empty((count, count))
-                side = np.empty((count, ndx))
-                for p in range(count):
-                    for q in range(count):
-                        part[p, q] = quu_reg[index[p], index[q]]
-                    for q in range(ndx):
-                        side[p, q] = -qux_reg[index[p], q]
-                if not _factor(part, factor):
-                    return t, gains, feedforward, q_uu_all, free_all, vx_all, vxx_all, 0.0, 0.0, 0.0
-                _solve_into(factor, count, side)
-                for p in range(count):
-                    gains[t, index[p]] = side[p]
+                for j in range(n):
+                    gain[i, j] = right[i, j + 1]
+        elif not (
+            box_qp(reg_uu, qu, low[t], high[t], k, free) and _restricted_gains(free, reg_uu, reg_ux, part, side, gain)
+        ):
+            failed_at = t
+            break
         for i in range(m):
-            if free_all[t, i]:
-                gradient_norm = max(gradient_norm, abs(qu[i]))
-        q_uu_all[t] = quu
-        gain = gains[t]
-        gain_t = gain.T
-        quu_k = quu @ k
-        linear += k @ qu
-        quadratic += 0.5 * (k @ quu_k)
-        vx_all[t] = qx + gain_t @ (quu_k + qu) + qux.T @ k
-        cross = gain_t @ qux
-        new = qxx + gain_t @ (quu @ gain) + cross + cross.T
-        vxx_all[t] = 0.5 * (new + new.T)
+            held = (low[t, i] >= 0.0 and gu[i] > 0.0) or (high[t, i] <= 0.0 and gu[i] < 0.0)
+            if not held:
+                gradient_norm = max(gradient_norm, abs(gu[i]))
+            s = 0.0
+            for j in range(m):
+                s += quu[i, j] * k[j]
+            quu_k[i] = s
+            linear += k[i] * gu[i]
+            total += k[i] * (qu[i] + 0.5 * s)
+            # what multiplies Kᵀ in V_x
+            qu[i] += s
+        vx_t, vxx_t = vx_all[t], vxx_all[t]
+        vx_t[:] = qx
+        adjoint[:] = gx
+        _transposed_products(gain, qu, gu, vx_t, adjoint)
+        for i in range(m):
+            for j in range(n):
+                vx_t[j] += qux[i, j] * k[i]
+        if inside and mu == 0.0:
+            # Kᵀ Q_uu K = −Kᵀ Q_ux
+            np.dot(gain.T, qux, change_n)
+            for i in range(n):
+                for j in range(i + 1):
+                    s = 0.5 * (qxx[i, j] + qxx[j, i] + change_n[i, j] + change_n[j, i])
+                    vxx_t[i, j] = s
+                    vxx_t[j, i] = s
+        else:
+            np.dot(quu, gain, quu_gain)
+            for i in range(m):
+                for j in range(n):
+                    quu_gain[i, j] += 2.0 * qux[i, j]
+            np.dot(gain.T, quu_gain, change_n)
+            for i in range(n):
+                for j in range(i + 1):
+                    s = 0.5 * (qxx[i, j] + qxx[j, i] + change_n[i, j] + change_n[j, i])
+                    vxx_t[i, j] = s
+                    vxx_t[j, i] = s
     return (
-        -1,
+        failed_at,
         gains,
         feedforward,
         q_uu_all,
@@ -254,7 +334,7 @@ def _backward(a, b, c, lx, lu, lxx, lux, luu, low, high, mu):
         vx_all,
         vxx_all,
         linear,
-        quadratic,
+        total - linear,
         gradient_norm,
     )
 
@@ -283,6 +363,9 @@ def backward_pass(
 
     μ is in force wherever k and K are computed; the value is that of these gains on the true model, without μ.
 
+    Beside it runs the adjoint of the law without its k, λ = l_x + Kᵀ l_u + (A + B K)ᵀ λ', which gives the exact
+    gradient of the total cost, dJ/dk_t = l_u + Bᵀ λ'; limits and μ do not blur it.
+
     Args:
         a: (T, ndx, ndx).
         b: (T, ndx, m).
@@ -298,13 +381,5 @@ def backward_pass(
 
     Source: Tassa, Erez and Todorov 2012; Tassa, Mansard and Todorov 2014.
     """
-    arrays = (np.ascontiguousarray(v, dtype=np.float64) for v in (a, b, c, lx, lu, lxx, lux, luu, low, high))
-    return Backward(*_backward(*arrays, float(mu)))
-
-
-def warm_up() -> None:
-    """Compile the kernels, or load them from the cache, so that no controller waits for it."""
-    one = np.ones((1, 1, 1))
-    flat = np.ones((1, 1))
-    two = np.ones((2, 1, 1))
-    backward_pass(one, one, 0 * flat, np.ones((2, 1)), flat, two, 0 * one, one, -0.1 * flat, flat, 0.1)
+    arrays = (plain(v) for v in (a, b, c, lx, lu, lxx, lux, luu, low, high))
+    return Backward(*_backward(float(mu), *arrays))
