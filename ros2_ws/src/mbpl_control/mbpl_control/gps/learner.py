@@ -1,0 +1,269 @@
+"""Guided policy search: the loop all variants share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mbpl_control.core import ExecutionMode, Trial
+from mbpl_control.core.validation import Array
+from mbpl_control.fitting.prior import MixturePrior
+from mbpl_control.gps.linearisation import PolicyAtTrials, linearise, policy_at
+from mbpl_control.gps.variant import ConditionView, Variant
+from mbpl_control.gps.variants import BregmanADMM, Lagrangian, MirrorDescent
+from mbpl_control.learning.keeping import load_local, prefixed, save_local, under
+from mbpl_control.learning.learner import IterationReport, TrialRequest, trial_seed
+from mbpl_control.learning.local_learner import EVALUATION, LocalLearner
+from mbpl_control.learning.local_model import LocalModel, TrialSet
+from mbpl_control.learning.local_step import Row, no_step
+from mbpl_control.policies import GaussianPolicy, PolicyArchitecture, PolicyTargets
+from mbpl_control.policies.training import AdamTrainer, NaturalGradientTrainer, PolicyTrainer
+from mbpl_control.tasks.learning_schema import LearningSection
+from mbpl_control.tasks.task import Task
+
+#: Sample number of a training of the policy in `trial_seed`; the round is added.
+TRAINING = 2**21
+#: The same of the states added to a training.
+NEIGHBOURS = 2**22
+POLICY_FILE = "policy.npz"
+#: Targets a step of Adam. With neighbours there are some 25 000, and smaller batches are too noisy for 3000 steps.
+BATCH = 256
+#: A neighbour is away by at most this many of the deviations a controller expects of the states it visits, and of
+#: those its trials had, number by number.
+REACH = 2.0
+REACH_OF_TRIALS = 4.0
+#: Deviations below it are none.
+TINY = 1e-12
+
+
+class GuidedPolicySearch(LocalLearner):
+    r"""Local controllers teach a policy, and are held where the policy can follow.
+
+    Each iteration:
+
+    1. trials of each start condition, of its controller or of the policy (`sample_from`);
+    2. local dynamics, as in `LqrFlm`; the policy linearised at the same states (`linearise`);
+    3. a new controller for each condition: its cost, near what the variant says, pulled as it says;
+    4. the policy trained to agree with the controllers at the trials' states, each error weighted by Σ_t⁻¹; the
+       policy sees the observation, which may be less than the state;
+    5. the variant's multipliers.
+
+    Args:
+        task: what is learned.
+        seed: of everything drawn.
+        options: see `LearningSection`; its `gps` names the variant.
+
+    Source: Montgomery and Levine 2016; Levine, Finn, Darrell and Abbeel 2016; Levine and Koltun 2013.
+    """
+
+    def __init__(self, task: Task, seed: int, options: LearningSection) -> None:
+        """Begin with the first controllers and an untrained policy."""
+        super().__init__(task, seed, options)
+        gps = options.gps
+        self.variant: Variant = {
+            "mdgps": lambda: MirrorDescent(gps.policy_share),
+            "badmm": lambda: BregmanADMM(self.training, task.horizon, task.action.size),
+            "lagrangian": lambda: Lagrangian(self.training),
+        }[gps.variant]()
+        self.policy = GaussianPolicy(
+            task.observation,
+            task.action,
+            task.dt,
+            seed=trial_seed(seed, 0, 0, TRAINING) % 2**32,
+            architecture=PolicyArchitecture(tuple(gps.hidden), covariance=gps.covariance),
+            task=task.name,
+            task_hash=task.hash,
+        )
+        self.trainer: PolicyTrainer = (
+            AdamTrainer(gps.policy_iterations, BATCH) if gps.optimizer == "adam" else NaturalGradientTrainer()
+        )
+        window = options.samples * len(self.training)
+        self.policy_prior = MixturePrior(replace(self.prior.options, window=window))
+
+    def requests(self) -> list[TrialRequest]:
+        """Trials of the controllers or, once it is trained, of the policy."""
+        if self.options.gps.sample_from == "controllers" or self.policy.trainings == 0:
+            return self.controller_requests()
+        return [
+            TrialRequest(self.policy, ExecutionMode.SAMPLED, c, trial_seed(self.seed, self.iteration, c, sample))
+            for c in self.training
+            for sample in range(self.options.samples)
+        ]
+
+    def evaluation_requests(self) -> list[TrialRequest]:
+        """The policy without noise from every start condition, those held out included."""
+        if self.policy.trainings == 0:
+            return []
+        return [
+            TrialRequest(
+                self.policy, ExecutionMode.MEAN, c.index, trial_seed(self.seed, self.iteration, c.index, EVALUATION)
+            )
+            for c in self.task.conditions
+        ]
+
+    def learn(self, trials: Sequence[Trial], evaluation: Sequence[Trial] = ()) -> IterationReport:
+        """See `Learner.learn`."""
+        self.events.clear()
+        clock = [time.perf_counter()]
+        sets = self.sort(trials)
+        models = self.fit(sets)
+        self.take_in(sets, models, shared=self.options.gps.step_rule == "global")
+        clock.append(time.perf_counter())
+        rows: dict[int, Row] = {c: self.measured(c, trials) | self._judged(c, evaluation) for c in self.training}
+        steps: dict[int, Row] = {c: no_step(self.states[c]) for c in self.training}
+        trained = 0.0
+        if models:
+            first = self.policy.trainings == 0
+            if first:
+                trained += self._train(sets, models, {}, 0)
+            for turn in range(self.variant.rounds):
+                views = self._views(sets, models)
+                last = turn == self.variant.rounds - 1
+                # the very first training was on the same targets: no multiplier has moved yet
+                if self.variant.policy_first and not (first and turn == 0):
+                    trained += self._train(sets, models, views, turn)
+                    views = self._views(sets, models)
+                for c, view in views.items():
+                    self.variant.update_duals(view, last)
+                    steps[c] = self._step(c, view)
+                if not self.variant.policy_first:
+                    trained += self._train(sets, models, views, turn)
+        for c in self.training:
+            if c not in models:
+                steps[c] = self.step.back(self.states[c], self.variant.name, self.iteration + 1)
+        self.iteration += 1
+        clock.append(time.perf_counter())
+        table = [rows[c] | steps[c] | self._agreement(c, sets, models) for c in self.training]
+        table += [self._held_out_row(c.index, evaluation, table[0]) for c in self.task.conditions if c.held_out]
+        seconds = {"fit": clock[1] - clock[0], "optimise": clock[2] - clock[1] - trained, "policy": trained}
+        return IterationReport(self.iteration, tuple(table), tuple(self.events), seconds)
+
+    def _step(self, c: int, view: ConditionView) -> Row:
+        """A new controller of a condition."""
+        near, pull = self.variant.near(view), self.variant.pull(view)
+        return self.step.optimise(self.states[c], self.variant.name, self.iteration + 1, near, pull)
+
+    def _views(self, sets: dict[int, TrialSet | None], models: dict[int, LocalModel]) -> dict[int, ConditionView]:
+        """The policy at the trials as it is now, with each condition's controllers."""
+        at = self._policy_at(sets, models)
+        links = linearise(at, models, self.shifts, self.policy_prior, self.options.ridge)
+        out = {}
+        for c, model in models.items():
+            made_from = self.states[c].made_from
+            assert made_from is not None  # noqa: S101 - a condition with a model has one
+            out[c] = ConditionView(self.states[c], at[c], links[c], model.law(made_from))
+        return out
+
+    def _policy_at(self, sets: dict[int, TrialSet | None], models: dict[int, LocalModel]) -> dict[int, PolicyAtTrials]:
+        out = {}
+        for c in models:
+            trials = sets[c]
+            assert trials is not None  # noqa: S101 - only such have models
+            out[c] = policy_at(self.policy, self.task, c, trials)
+        return out
+
+    def _train(
+        self,
+        sets: dict[int, TrialSet | None],
+        models: dict[int, LocalModel],
+        views: dict[int, ConditionView],
+        turn: int,
+    ) -> float:
+        """Train the policy on the controllers at the trials' states; the seconds it took."""
+        begin = time.perf_counter()
+        parts = []
+        for c in models:
+            trials, controller = sets[c], self.states[c].controller
+            assert trials is not None  # noqa: S101 - only such have models
+            states = trials.states[:, :-1]
+            states = self._with_neighbours(c, states, turn)
+            means = controller.means_along(states)
+            weights = np.ones(controller.steps)
+            if c in views:
+                means = means + self.variant.shift(views[c])
+                weights = self.variant.weights(views[c])
+            count = len(states)
+            precisions = np.linalg.inv(controller.covariances)
+            parts.append(
+                (
+                    self.task.observe(states, c).reshape(count * controller.steps, -1),
+                    means.reshape(count * controller.steps, -1),
+                    np.tile(0.5 * (precisions + precisions.transpose(0, 2, 1)), (count, 1, 1)),
+                    np.tile(weights, count),
+                )
+            )
+        targets = PolicyTargets(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        self.trainer.train(self.policy, targets, trial_seed(self.seed, self.iteration, 0, TRAINING + turn))
+        return time.perf_counter() - begin
+
+    def _with_neighbours(self, c: int, states: Array, turn: int) -> Array:
+        """States and, for each, others near it, as the controller's own spread has them, only wider.
+
+        What the controller does there teaches the policy its feedback, not only its actions. What fitted dynamics
+        expect may grow out of all proportion where they are unstable; so no number strays much further than it did
+        in trials.
+        """
+        copies = self.options.gps.neighbours
+        spread = self.states[c].spread
+        if not copies or spread is None:
+            return states
+        values, vectors = np.linalg.eigh(spread[:-1])
+        roots = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+        expected, seen = np.linalg.norm(roots, axis=2), states.std(axis=0, ddof=1)
+        roots *= np.minimum(REACH, REACH_OF_TRIALS * seen / np.maximum(expected, TINY))[:, :, None]
+        rng = np.random.default_rng(trial_seed(self.seed, self.iteration, c, NEIGHBOURS + turn))
+        z = rng.standard_normal((copies, *states.shape))
+        near = states + np.einsum("tij,aktj->akti", roots, z)
+        return np.concatenate([states, near.reshape(-1, *states.shape[1:])])
+
+    def _judged(self, c: int, evaluation: Sequence[Trial]) -> Row:
+        """How the policy did from a condition, without noise, before this iteration."""
+        trial = next((t for t in evaluation if t.condition == c), None)
+        if trial is None:
+            nan = float("nan")
+            return {"policy_cost": nan, "policy_success": nan, "policy_distance": nan, "held_out_success": nan}
+        success, distance = float(trial.success), self.distance(c, trial.states)
+        held_out = success if self.task.condition(c).held_out else float("nan")
+        return {
+            "policy_cost": trial.cost,
+            "policy_success": float("nan") if self.task.condition(c).held_out else success,
+            "policy_distance": distance,
+            "held_out_success": held_out,
+        }
+
+    def _agreement(self, c: int, sets: dict[int, TrialSet | None], models: dict[int, LocalModel]) -> Row:
+        """How well policy and controller agree after the iteration: root mean square error in units of Σ."""
+        trials = sets[c]
+        if c not in models or trials is None:
+            return {"disagreement": float("nan")}
+        controller = self.states[c].controller
+        at = policy_at(self.policy, self.task, c, trials)
+        error = at.means - controller.means_along(at.states)
+        whitened = np.einsum("kti,tij,ktj->kt", error, np.linalg.inv(controller.covariances), error)
+        return {"disagreement": float(np.sqrt(whitened.mean() / error.shape[2]))}
+
+    def _held_out_row(self, c: int, evaluation: Sequence[Trial], like: Row) -> Row:
+        """A row of a condition nothing is learned from: only how the policy did counts."""
+        blank: Row = {key: "" if isinstance(value, str) else float("nan") for key, value in like.items()}
+        return blank | {"condition": c, "discarded": 0, "rank": 0} | self._judged(c, evaluation)
+
+    def save(self, directory: Path) -> None:
+        """Controllers and dynamics of each condition, the policy, and the learner's memory."""
+        extra = prefixed("variant", self.variant.arrays())
+        extra |= prefixed("prior", self.prior.arrays()) | prefixed("policy_prior", self.policy_prior.arrays())
+        header = self.identity() | {"iteration": self.iteration}
+        save_local(directory, self.task, header, self.states, extra)
+        self.policy.save(directory / POLICY_FILE)
+
+    def restore(self, directory: Path) -> None:
+        """See `Learner.restore`."""
+        header, arrays = load_local(directory, self.identity(), self.states)
+        self.iteration = int(header["iteration"])
+        self.variant.restore(under("variant", arrays))
+        self.prior.restore(under("prior", arrays))
+        self.policy_prior.restore(under("policy_prior", arrays))
+        self.policy = GaussianPolicy.load(directory / POLICY_FILE)

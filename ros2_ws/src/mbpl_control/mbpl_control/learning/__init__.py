@@ -1,0 +1,1 @@
+"""Learning by trial: what a learner is, and learning local controllers from a handful of trials."""

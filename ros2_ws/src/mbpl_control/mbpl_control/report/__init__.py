@@ -1,0 +1,1 @@
+"""Reports: pages that need nothing beside themselves, and the figures in them."""
