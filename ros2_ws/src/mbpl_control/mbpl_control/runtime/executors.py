@@ -6,10 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mbpl_control.core import ExecutionMode, FeedbackLaw, LinearGaussianController
-from mbpl_control.core.validation import Array
+from mbpl_control.core.validation import Array, Indices
 
 
 @dataclass(frozen=True)
@@ -75,16 +74,17 @@ class HorizonExecutor(Executor):
 
         u = ū(τ) + K_t (x ⊖ x̂(τ)),   ū and x̂ joined between knots, K held over its step.
 
-    A planned action is the mean over its step, so its knot lies in the middle of the step; that of a state at the beginning.
+    A planned action is the mean over its step, so its knot lies in the middle of the step; that of a state at the
+    beginning.
 
-    In the sampled mode the noise is drawn once a step, S_t z with z from the seed, and held over it, so a seed gives the
-    same noise whatever the rate.
+    In the sampled mode the noise is drawn once a step, S_t z with z from the seed, and held over it, so a seed gives
+    the same noise whatever the rate.
 
     Args:
         controller: the law.
         mode: open loop, mean or sampled.
         selection: indices of the law's state in the robot's.
-        seed: of the noise.
+        seed: of the noise, or a generator that draws it.
         start_ns: stamp at which step 0 starts; the first sample when None.
         end_ns: stamp after which the law no longer counts; the end of the horizon when None.
     """
@@ -93,8 +93,8 @@ class HorizonExecutor(Executor):
         self,
         controller: LinearGaussianController,
         mode: ExecutionMode,
-        selection: NDArray[np.intp] | None = None,
-        seed: int = 0,
+        selection: Indices | None = None,
+        seed: int | np.random.Generator = 0,
         start_ns: int | None = None,
         end_ns: int | None = None,
     ) -> None:
@@ -104,8 +104,9 @@ class HorizonExecutor(Executor):
         self.start_ns, self.end_ns = start_ns, end_ns
         space = controller.state.space
         self._space = space
-        whole = selection is not None and np.array_equal(selection, np.arange(len(selection)))
-        self._selection = None if whole else selection
+        leading = selection is not None and np.array_equal(selection, np.arange(len(selection)))
+        # a view where it can be one; the state may go on after what the law needs of it
+        self._selection = slice(controller.state.size) if leading else selection
         self._steps, self._dt_ns = controller.steps, controller.dt * 1e9
         self._plan = np.ascontiguousarray(controller.planned_actions)
         self._nominal = controller.nominal_states
@@ -116,9 +117,7 @@ class HorizonExecutor(Executor):
             self._joined = np.concatenate([self._plan[:1], self._plan, self._plan[-1:]])
         self._noise: Array | None = None
         if mode is ExecutionMode.SAMPLED:
-            rng = np.random.default_rng(seed)
-            z = rng.standard_normal(self._plan.shape)
-            self._noise = np.einsum("tij,tj->ti", controller.noise_factors, z)
+            self._noise = controller.noise(np.random.default_rng(seed))
         self._held = self._plan[0]
 
     def evaluate(self, sample: RobotSample) -> Array:
@@ -186,11 +185,14 @@ class HorizonExecutor(Executor):
 class KnotExecutor(Executor):
     """Runs a single `FeedbackLaw` for as long as it is valid.
 
+    In the sampled mode the noise is drawn once, when it first answers, and held, as over a step of a horizon: a source
+    sends a knot a step.
+
     Args:
         law: the law.
-        mode: open loop, mean or sampled; sampled draws at every sample.
+        mode: open loop, mean or sampled.
         selection: indices of the law's state in the robot's.
-        rng: of the noise.
+        seed: of the noise, or a generator that draws it.
         valid_until_ns: stamp after which the law no longer counts; never when 0.
         step: of the horizon it comes from.
     """
@@ -199,13 +201,15 @@ class KnotExecutor(Executor):
         self,
         law: FeedbackLaw,
         mode: ExecutionMode,
-        selection: NDArray[np.intp],
-        rng: np.random.Generator,
+        selection: Indices,
+        seed: int | np.random.Generator = 0,
         valid_until_ns: int = 0,
         step: int = -1,
     ) -> None:
-        """Keep the law."""
-        self.law, self.mode, self._rng = law, mode, rng
+        """Keep the law; no noise is drawn for one that never answers."""
+        self.law, self.mode = law, mode
+        self._noise: Array | None = None
+        self._rng = np.random.default_rng(seed)
         self._selection = selection
         self._until = valid_until_ns
         self.step = step
@@ -219,12 +223,16 @@ class KnotExecutor(Executor):
         self.new_step, self._fresh = self._fresh, False
         if self.mode is ExecutionMode.OPEN_LOOP:
             return self.law.nominal_action
-        x = sample.x[self._selection]
+        mean = self.law.mean(sample.x[self._selection])
         if self.mode is ExecutionMode.MEAN:
-            return self.law.mean(x)
-        return self.law.sample(x, self._rng)
+            return mean
+        if self._noise is None:
+            self._noise = self.law.noise_factor @ self._rng.standard_normal(self.law.action.size)
+        return mean + self._noise
 
     def knot(self) -> tuple[Array, Array, Array, Array] | None:
-        """See `Executor.knot`."""
+        """See `Executor.knot`; an open loop has no gain, and only the sampled mode a covariance."""
         law = self.law
-        return law.reference_state, law.nominal_action, law.gain, law.covariance
+        gain = np.zeros_like(law.gain) if self.mode is ExecutionMode.OPEN_LOOP else law.gain
+        sigma = law.covariance if self.mode is ExecutionMode.SAMPLED else np.zeros_like(law.covariance)
+        return law.reference_state, law.nominal_action, gain, sigma

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,35 +26,35 @@ def check_definitions(
     return law.state.selection_from(state)
 
 
-def check_gains(gains: Array, plan: Array, max_gain: float, action: ActionDefinition) -> None:
+def check_gains(gains: Array, plan: Array, max_gain: float, action: ActionDefinition, most: float = 2.0) -> None:
     """Refuse gains above a bound, and planned efforts far beyond what the robot has.
 
     Args:
         gains: K (..., m, ndx).
         plan: planned actions (..., m).
         max_gain: largest |K| allowed, in units of action per unit of state.
-        action: of the robot.
+        action: of the joints the law drives.
+        most: largest planned action allowed, times the limit.
 
     Raises:
         RefusedError: naming the largest entry and the bound.
     """
     largest = float(np.abs(gains).max(initial=0.0))
     if largest > max_gain:
-        index = np.unravel_index(np.argmax(np.abs(gains)), gains.shape)
-        where = tuple(int(i) for i in index)
-        raise RefusedError(f"gain {largest:.4g} at {where} is above max_gain {max_gain:.4g}")
-    beyond = np.maximum(plan - 2.0 * action.upper, 2.0 * action.lower - plan)
+        place = tuple(int(i) for i in np.unravel_index(np.argmax(np.abs(gains)), gains.shape))
+        raise RefusedError(f"gain {largest:.4g} at {place} is above max_gain {max_gain:.4g}")
+    beyond = np.maximum(plan - most * action.upper, most * action.lower - plan)
     if (beyond > 0.0).any():
-        where = np.unravel_index(np.argmax(beyond), plan.shape)
-        i = int(where[-1])
+        where = tuple(int(i) for i in np.unravel_index(np.argmax(beyond), plan.shape))
+        i = where[-1]
         raise RefusedError(
-            f"planned action {plan[where]:.4g} {action.units[i]} of '{action.actuator_names[i]}' is over twice its "
-            f"limit, {action.lower[i]:.4g} to {action.upper[i]:.4g}"
+            f"planned action {plan[where]:.4g} {action.units[i]} of '{action.actuator_names[i]}' is over "
+            f"{most:g} times its limit, {action.lower[i]:.4g} to {action.upper[i]:.4g}"
         )
 
 
 def check_order(sequence: int, last: int | None, stamp_ns: int, now_ns: int, slack_ns: int) -> None:
-    """Refuse a law that is older than one before it, or that was made in the future.
+    """Refuse a law that is no newer than one before it, or that was made in the future.
 
     Args:
         sequence: of the law.
@@ -73,15 +71,3 @@ def check_order(sequence: int, last: int | None, stamp_ns: int, now_ns: int, sla
     if stamp_ns and stamp_ns > now_ns + slack_ns:
         ahead = 1e-9 * (stamp_ns - now_ns)
         raise RefusedError(f"stamp is {ahead:.3f} s in the future; at most {1e-9 * slack_ns:.3f} s is allowed")
-
-
-def check_joint_names(found: Sequence[str], expected: Sequence[str]) -> None:
-    """Refuse joints of another robot, or in another order.
-
-    Raises:
-        RefusedError: naming both.
-    """
-    if tuple(found) != tuple(expected):
-        raise RefusedError(
-            f"joints are {', '.join(found) or 'none'}; this robot's are {', '.join(expected)}"
-        )

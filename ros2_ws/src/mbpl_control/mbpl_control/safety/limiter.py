@@ -1,130 +1,89 @@
-"""The last word on every command: effort, effort rate, joint position and velocity."""
+"""The last word on every command: its size, its rate, joint position and velocity."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 
-from mbpl_control.core.errors import InvalidFieldError
-from mbpl_control.core.validation import Array, float_array
+from mbpl_control.core.validation import Array, check_positive
 from mbpl_control.models.robot import RobotModel
-from mbpl_control.tasks.task import Task
+from mbpl_control.safety.limits import Limits
 
-OWNER = "Limits"
-
-#: Without a better figure, an effort may cross its whole range in this time, s.
-FULL_RANGE_TIME = 0.02
-#: Without a better figure, the soft zone is this fraction of a joint's range.
-SOFT_ZONE_FRACTION = 0.02
-
-
-@dataclass(frozen=True, eq=False)
-class Limits:
-    """Limits of the driven joints (m,), +inf where there is none.
-
-    Attributes:
-        names: of the joints.
-        effort_lower: N·m or N.
-        effort_upper: N·m or N.
-        effort_rate: N·m/s or N/s.
-        velocity: rad/s or m/s.
-        position_lower: rad or m; −inf where there is none.
-        position_upper: rad or m.
-        soft_zone: rad or m before a position limit in which the allowed speed falls to zero.
-    """
-
-    names: tuple[str, ...]
-    effort_lower: Array
-    effort_upper: Array
-    effort_rate: Array
-    velocity: Array
-    position_lower: Array
-    position_upper: Array
-    soft_zone: Array
-
-    @classmethod
-    def of_task(cls, task: Task) -> Limits:
-        """Limits of the model, tightened by the task."""
-        robot, action, spec = task.robot, task.action, task.limits
-        _check_one_number(robot)
-        driven = robot.actuated
-        m = action.size
-        span = action.upper - action.lower
-        rate = span / FULL_RANGE_TIME
-        if spec.effort_rate is not None:
-            rate = _spread("effort_rate", spec.effort_rate, m)
-        lower, upper = robot.position_lower[driven], robot.position_upper[driven]
-        width = np.where(np.isfinite(upper - lower), upper - lower, 0.0)
-        zone = SOFT_ZONE_FRACTION * width
-        if spec.position_soft_zone is not None:
-            zone = np.full(m, spec.position_soft_zone)
-            over = np.flatnonzero((width > 0.0) & (2.0 * zone >= width))
-            if over.size:
-                i = int(over[0])
-                raise InvalidFieldError(
-                    OWNER,
-                    "soft_zone",
-                    f"{zone[i]} for '{action.joint_names[i]}'",
-                    f"below half its range, {0.5 * width[i]:.6g}",
-                )
-        return cls(
-            action.joint_names,
-            action.lower,
-            action.upper,
-            rate,
-            task.velocity_limits()[driven],
-            lower,
-            upper,
-            zone,
-        )
+#: A joint without a speed limit may approach its soft zone at so many of its ranges per second.
+RANGES_PER_SECOND = 1.0
+#: Part of the way to the speed allowed that a joint may go in one period: stable even when commands act a period late.
+RESPONSE = 0.5
+#: Part of the way to a soft limit that a joint may go in one period, for the same reason.
+APPROACH = 0.25
+#: How much lighter the joints may be elsewhere than in the middle of their ranges.
+LIGHTER = 2.0
 
 
 class CommandLimiter:
-    r"""Applies limits to effort commands, in this order, and counts what it changed.
+    r"""Applies limits to commands, in this order, and counts what it changed.
 
     1. rate: |u − u_last| ≤ u̇_max dt
-    2. velocity and soft position limits, as a bound on effort relative to gravity g(q):
+    2. velocity and soft position limits. The speed a joint may have is
 
-        v_high = clip( κ (q_upper − zone − q), −v_max, v_max ),   u ≤ g + β (v_high − v)
+        v_high(q) = min( κ (q_upper − zone − q), v_max ),   κ = min( v_max / zone, ¼ / h )
 
-       and likewise below. κ stops the joint within the zone from its top speed; β takes the whole effort range for a tenth of
-       the top speed. Beyond the zone the bound pushes the joint back.
-    3. effort: u_lower ≤ u ≤ u_upper
+       and likewise below: beyond the zone it points back. An effort is bounded relative to gravity g(q),
 
-    Effort is last: whatever the others ask, the robot never gets more than it can take.
+        u_i ≤ g_i + β_i (v_high,i − v_i),   β_i = min( range_i / (v_max,i / 10), ½ / (h λ N_ii) ),   N = M(q)⁻¹
 
-    Source: the soft joint limits of the PR2 controllers, as in joint_limits_interface.
+       so that a tenth of the top speed takes the whole range of effort, if the joint is heavy enough: a light one would
+       jump past its limit and back within a period h. λ is the largest eigenvalue of N scaled to ones on the diagonal,
+       over the joints that come near a bound; with it h N diag(β) has eigenvalues of ½ at most, so that they approach
+       the speed allowed without overshoot, and without oscillation when a command acts a period late. A velocity is
+       bounded by v_high itself, and a position by the limits of position.
+    3. the command's own range: u_lower ≤ u ≤ u_upper
+
+    The range is last: whatever the others ask, the robot never gets more than it can take.
+
+    Args:
+        limits: what to keep to.
+        robot: its gravity and inertia.
+        period: h, s from command to command.
+
+    Source: the soft joint limits of the PR2 controllers, as in joint_limits_interface; β for light joints is ours.
     """
 
     KINDS = ("effort_rate", "position_velocity", "effort")
 
-    def __init__(self, limits: Limits, robot: RobotModel) -> None:
+    def __init__(self, limits: Limits, robot: RobotModel, period: float = 0.005) -> None:
         """Precompute what does not change from tick to tick."""
         self.limits = limits
         self._robot = robot
+        self._interface = robot.action.interface
         self._driven = robot.actuated
+        self._period = check_positive("CommandLimiter", "period", period, "s")
         self.counts = dict.fromkeys(self.KINDS, 0)
-        self.last_reason = ""
-        m = len(limits.names)
-        speed = np.where(np.isfinite(limits.velocity), limits.velocity, 0.0)
-        range_ = np.where(
-            np.isfinite(limits.effort_upper - limits.effort_lower),
-            limits.effort_upper - limits.effort_lower,
-            0.0,
-        )
-        self._speed_limited = (speed > 0.0) & (range_ > 0.0)
-        self._beta = np.where(self._speed_limited, range_ / np.maximum(0.1 * speed, 1e-12), 0.0)
-        self._kappa = np.where(limits.soft_zone > 0.0, speed / np.maximum(limits.soft_zone, 1e-12), 0.0)
-        self._soft_low = limits.position_lower + limits.soft_zone
-        self._soft_high = limits.position_upper - limits.soft_zone
-        # nothing binds while every joint is slower than this and this far from its zones: the common case is one comparison
-        self._calm_speed = np.where(self._speed_limited, 0.85 * limits.velocity, np.inf)
-        zone = 2.0 * limits.soft_zone
-        self._calm_low = np.where(self._speed_limited, self._soft_low + zone, -np.inf)
-        self._calm_high = np.where(self._speed_limited, self._soft_high - zone, np.inf)
-        self._gravity = np.zeros(m)
+        self._last_change: tuple[str, int, float, float] | None = None
+        # the driven joints in a vector and in M(q)⁻¹; where every joint is driven, all of it, which needs no copy
+        whole = np.array_equal(self._driven, np.arange(robot.nv))
+        self._select = slice(None) if whole else self._driven
+        self._block = (slice(None), slice(None)) if whole else np.ix_(self._driven, self._driven)
+        zone = limits.soft_zone
+        zoned = zone > 0.0
+        # where only the position is limited, the zone still needs a speed that falls to zero in it
+        width = np.where(zoned, limits.position_upper - limits.position_lower, 0.0)
+        speed = np.where(np.isfinite(limits.velocity), limits.velocity, RANGES_PER_SECOND * width)
+        self._limited = speed > 0.0
+        self._binds = bool(self._limited.any())
+        self._stiffest = (limits.upper - limits.lower) / np.where(self._limited, 0.1 * speed, np.inf)
+        self._kappa = np.where(zoned, np.minimum(speed / np.where(zoned, zone, 1.0), APPROACH / period), 0.0)
+        self._soft_low, self._soft_high = limits.position_lower + zone, limits.position_upper - zone
+        # lower and upper bounds, one below the other
+        self._zoned, self._top = zoned, np.stack([-limits.velocity, limits.velocity])
+        # finite where there is no zone, for products that are thrown away there
+        self._zones = np.where(zoned, np.stack([self._soft_low, self._soft_high]), 0.0)
+        # nothing binds while every joint is so far from its zones, so slow, and not pushed to more within a period
+        reach = 2.0 * speed / np.where(zoned, self._kappa, np.inf)
+        self._calm_low, self._calm_high = self._soft_low + reach, self._soft_high - reach
+        unlimited = np.where(self._limited, 1.85 * speed, np.inf)
+        self._calm_speed = np.where(np.isfinite(limits.velocity), 0.85 * speed, unlimited)
+        lower = np.nan_to_num(robot.position_lower, neginf=0.0)
+        middle = 0.5 * (lower + np.nan_to_num(robot.position_upper, posinf=0.0))
+        self._kick = LIGHTER / RESPONSE * self._period * np.diag(self._mobility(middle))
 
     def apply(self, wanted: Array, last: Array, q: Array, v: Array, dt: float) -> tuple[Array, bool]:
         """The command that may be sent, and whether it differs from what was wanted.
@@ -137,57 +96,68 @@ class CommandLimiter:
             dt: s since the last command.
         """
         limits = self.limits
-        step = limits.effort_rate * dt
+        step = limits.rate * dt
         u = np.minimum(np.maximum(wanted, last - step), last + step)
-        rated = bool((u != wanted).any())
-        qd, vd = q[self._driven], v[self._driven]
-        calm = (
-            (np.abs(vd) < self._calm_speed) & (qd > self._calm_low) & (qd < self._calm_high)
-        ).all()
-        softened = False
-        if not calm:
-            before = u
-            u = self._soften(u, q, qd, vd)
-            softened = bool((u != before).any())
-        clipped = np.minimum(np.maximum(u, limits.effort_lower), limits.effort_upper)
-        cut = bool((clipped != u).any())
+        rated = bool(np.count_nonzero(u != wanted))
+        before = u
+        if self._interface == "effort":
+            if self._binds:
+                u = self._soften_effort(u, q, v)
+        elif self._interface == "velocity":
+            low, high = self._speeds(q[self._select])
+            u = np.maximum(np.minimum(u, high), low)
+        else:
+            u = np.maximum(np.minimum(u, limits.position_upper), limits.position_lower)
+        softened = u is not before and bool(np.count_nonzero(u != before))
+        clipped = np.minimum(np.maximum(u, limits.lower), limits.upper)
+        cut = bool(np.count_nonzero(clipped != u))
         if rated or softened or cut:
             self._count(rated, softened, cut, wanted, clipped)
             return clipped, True
         return clipped, False
 
-    def _soften(self, u: Array, q: Array, qd: Array, vd: Array) -> Array:
-        limits = self.limits
-        speed = limits.velocity
-        with np.errstate(invalid="ignore"):
-            high = np.where(self._kappa > 0.0, self._kappa * (self._soft_high - qd), speed)
-            low = np.where(self._kappa > 0.0, self._kappa * (self._soft_low - qd), -speed)
-        high = np.minimum(np.maximum(high, -speed), speed)
-        low = np.minimum(np.maximum(low, -speed), speed)
+    def _soften_effort(self, u: Array, q: Array, v: Array) -> Array:
+        qd, vd = q[self._select], v[self._select]
         gravity = self._robot.gravity(q)
-        with np.errstate(invalid="ignore"):
-            most = np.where(self._speed_limited, gravity + self._beta * (high - vd), np.inf)
-            least = np.where(self._speed_limited, gravity + self._beta * (low - vd), -np.inf)
-        return np.maximum(np.minimum(u, most), least)
+        fast = np.abs(vd) + self._kick * np.abs(u - gravity) >= self._calm_speed
+        near = self._limited & (fast | (qd <= self._calm_low) | (qd >= self._calm_high))
+        count = np.count_nonzero(near)
+        if not count:
+            return u
+        # a mask copies what it picks; at low rates every joint is near a bound most of the time
+        pick = slice(None) if count == len(near) else near
+        mobility = self._mobility(q)[pick][:, pick]
+        alone = np.diagonal(mobility)
+        together = np.linalg.eigvalsh(mobility / np.sqrt(alone[:, None] * alone))[-1]
+        beta = np.minimum(self._stiffest[pick], RESPONSE / (self._period * together * alone))
+        least, most = gravity[pick] + beta * (self._speeds(qd) - vd)[:, pick]
+        out = u.copy()
+        out[pick] = np.maximum(np.minimum(u[pick], most), least)
+        return out
+
+    def _mobility(self, q: Array) -> Array:
+        """N, the part of M(q)⁻¹ that belongs to the driven joints (m, m), 1/(kg m²) or 1/kg."""
+        inverse = np.linalg.inv(self._robot.inertia(q))
+        return np.asarray(inverse[self._block], dtype=np.float64)
+
+    def _speeds(self, qd: Array) -> Array:
+        """Lowest and highest speed allowed at positions of the driven joints (2, m)."""
+        speeds = np.where(self._zoned, self._kappa * (self._zones - qd), self._top)
+        # beyond the zone of one side, both bounds point back, but no faster than the joint may move
+        return np.minimum(np.maximum(speeds, self._top[0]), self._top[1])
+
+    @property
+    def last_reason(self) -> str:
+        """What was changed last, why and by how much; empty when nothing was."""
+        if self._last_change is None:
+            return ""
+        kinds, i, wanted, given = self._last_change
+        return f"{kinds}: '{self.limits.names[i]}' {wanted:.4g} became {given:.4g}"
 
     def _count(self, rated: bool, softened: bool, cut: bool, wanted: Array, given: Array) -> None:
-        for kind, happened in zip(self.KINDS, (rated, softened, cut)):
-            self.counts[kind] += happened
-        i = int(np.argmax(np.abs(given - wanted)))
-        kinds = [k for k, happened in zip(self.KINDS, (rated, softened, cut)) if happened]
-        self.last_reason = (
-            f"{', '.join(kinds)}: '{self.limits.names[i]}' {wanted[i]:.4g} became {given[i]:.4g}"
-        )
-
-
-def _check_one_number(robot: RobotModel) -> None:
-    if not robot.is_one_number_per_joint:
-        raise InvalidFieldError(
-            OWNER, "robot", "a robot with ball or free joints", "one of hinges and slides"
-        )
-
-
-def _spread(name: str, value: float | Sequence[float], count: int) -> Array:
-    if isinstance(value, float):
-        return np.full(count, value)
-    return float_array(OWNER, name, value, (count,))
+        kinds = [kind for kind, yes in zip(self.KINDS, (rated, softened, cut), strict=True) if yes]
+        for kind in kinds:
+            self.counts[kind] += 1
+        i = int(np.abs(given - wanted).argmax())
+        # in words only when somebody asks: this runs in every tick of a law that is held back
+        self._last_change = (", ".join(kinds), i, wanted[i], given[i])
