@@ -7,15 +7,12 @@ publishes `joint_states` and takes `joint_commands` in the same namespace stands
 from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
-    EmitEvent,
     GroupAction,
-    RegisterEventHandler,
+    OpaqueFunction,
     SetEnvironmentVariable,
     Shutdown,
 )
 from launch.conditions import IfCondition
-from launch.event_handlers import OnProcessStart
-from launch.events import matches_action
 from launch.substitutions import (
     EnvironmentVariable,
     LaunchConfiguration,
@@ -23,20 +20,17 @@ from launch.substitutions import (
     PythonExpression,
 )
 from launch_ros.actions import LifecycleNode, Node, PushRosNamespace
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
-from lifecycle_msgs.msg import Transition
 
 ARGUMENTS = (
     ("task", "arm_reach", "name of a task, or path of its YAML"),
     ("namespace", "mbpl", "namespace of all nodes"),
-    ("mode", "realtime", "pace of the simulation: realtime or lockstep"),
     ("rate", "200.0", "Hz, rate of joint states and commands"),
     ("seed", "0", "seed of the simulation's noise"),
     ("mpc", "true", "whether to start the receding-horizon planner"),
     ("record", "true", "whether to start the bag recorder"),
+    ("bags", "bags", "directory of the bags that are given no name of their own"),
     ("view", "false", "whether to serve a viewer to the browser (simulation only)"),
     ("log_level", "info", "of every node"),
 )
@@ -46,6 +40,7 @@ def generate_launch_description() -> LaunchDescription:
     """Arguments, then the nodes; the loss of robot, estimator or manager ends the launch."""
     task = {"task": LaunchConfiguration("task")}
     share = FindPackageShare("mbpl_bringup")
+    paced = PathJoinSubstitution([share, "config", PythonExpression(["'", LaunchConfiguration("mode"), ".yaml'"])])
     config = PathJoinSubstitution([share, "config", LaunchConfiguration("config")])
     rate = {"rate": ParameterValue(LaunchConfiguration("rate"), value_type=float)}
     log = ["--log-level", LaunchConfiguration("log_level")]
@@ -55,7 +50,7 @@ def generate_launch_description() -> LaunchDescription:
             package=package,
             executable=executable,
             name=executable,
-            parameters=[config, task, *parameters],
+            parameters=[paced, config, task, *parameters],
             ros_arguments=log,
             output="screen",
             **options,
@@ -70,23 +65,42 @@ def generate_launch_description() -> LaunchDescription:
             "view": ParameterValue(LaunchConfiguration("view"), value_type=bool),
         },
         package="mbpl_sim",
-        on_exit=Shutdown(reason="the simulated robot ended"),
+        on_exit=_end("the simulated robot ended"),
         condition=IfCondition(PythonExpression(["'", LaunchConfiguration("robot"), "' == 'sim'"])),
     )
-    estimator = node("state_estimator", on_exit=Shutdown(reason="the state estimator ended"))
-    manager = node(
-        "controller_manager", rate, on_exit=Shutdown(reason="the controller manager ended")
+    estimator = node("state_estimator", on_exit=_end("the state estimator ended"))
+    manager = node("controller_manager", rate, on_exit=_end("the controller manager ended"))
+    runner = node("trial_runner", {"robot": LaunchConfiguration("robot")})
+    recorder = node(
+        "bag_recorder",
+        {"directory": LaunchConfiguration("bags")},
+        condition=IfCondition(LaunchConfiguration("record")),
     )
-    runner = node("trial_runner")
-    recorder = node("bag_recorder", condition=IfCondition(LaunchConfiguration("record")))
-    planner = _planner("ilqr_controller", config, task, log)
-    mpc = _planner("mpc_controller", config, task, log, IfCondition(LaunchConfiguration("mpc")))
+
+    def planner(name: str, **options: object) -> LifecycleNode:
+        # `autostart` has the node configure and activate itself; from then on its lifecycle services rule
+        return LifecycleNode(
+            package="mbpl_control",
+            executable="ilqr_controller",
+            name=name,
+            namespace="",
+            parameters=[paced, config, task, {"autostart": True}],
+            ros_arguments=log,
+            output="screen",
+            **options,
+        )
 
     return LaunchDescription(
         [
             *(
                 DeclareLaunchArgument(name, default_value=default, description=text)
                 for name, default, text in ARGUMENTS
+            ),
+            DeclareLaunchArgument(
+                "mode",
+                default_value="realtime",
+                choices=["realtime", "lockstep"],
+                description="pace of the simulation: with the wall clock, or waiting for each command",
             ),
             DeclareLaunchArgument(
                 "robot",
@@ -111,50 +125,14 @@ def generate_launch_description() -> LaunchDescription:
                     manager,
                     runner,
                     recorder,
-                    *planner,
-                    *mpc,
+                    planner("ilqr_controller"),
+                    planner("mpc_controller", condition=IfCondition(LaunchConfiguration("mpc"))),
                 ]
             ),
         ]
     )
 
 
-def _planner(
-    name: str, config: object, task: object, log: list, condition: IfCondition | None = None
-) -> list:
-    """A planner, configured as soon as its process runs and activated as soon as it is configured."""
-    planner = LifecycleNode(
-        package="mbpl_control",
-        executable="ilqr_controller",
-        name=name,
-        namespace="",
-        parameters=[config, task],
-        ros_arguments=log,
-        output="screen",
-        condition=condition,
-    )
-
-    def change(transition: int) -> EmitEvent:
-        return EmitEvent(
-            event=ChangeState(
-                lifecycle_node_matcher=matches_action(planner), transition_id=transition
-            )
-        )
-
-    return [
-        RegisterEventHandler(
-            OnProcessStart(
-                target_action=planner,
-                on_start=[change(Transition.TRANSITION_CONFIGURE)],
-            )
-        ),
-        RegisterEventHandler(
-            OnStateTransition(
-                target_lifecycle_node=planner,
-                start_state="configuring",
-                goal_state="inactive",
-                entities=[change(Transition.TRANSITION_ACTIVATE)],
-            )
-        ),
-        planner,
-    ]
+def _end(reason: str) -> OpaqueFunction:
+    """End the launch because a node it cannot do without has ended; nothing more while it is ending already."""
+    return OpaqueFunction(function=lambda context: None if context.is_shutdown else [Shutdown(reason=reason)])

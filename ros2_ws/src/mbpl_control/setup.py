@@ -7,6 +7,10 @@ NODES = (
     "state_estimator",
     "controller_manager",
     "ilqr_controller",
+    "dynamics_fitter",
+    "lqr_flm_controller",
+    "neural_policy",
+    "gps_trainer",
     "trial_runner",
     "bag_recorder",
 )
@@ -19,6 +23,7 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
+        ("bin", ["bin/mbpl"]),
     ],
     install_requires=["setuptools"],
     zip_safe=False,

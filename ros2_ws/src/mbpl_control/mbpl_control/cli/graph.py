@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json as jsonlib
 import math
-import time
-from pathlib import Path
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from mbpl_msgs.action import RunTrial
 from mbpl_msgs.msg import ManagerStatus
 from rich.console import Console
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from mbpl_control.nodes.client import GraphClient
-from mbpl_control.nodes.conversions import trial_from_msg
 
 MODE_STYLES = {
     "idle": "dim",
@@ -26,15 +26,35 @@ MODE_STYLES = {
 }
 
 
+@contextmanager
+def joined(namespace: str) -> Iterator[GraphClient]:
+    """A client of the graph; meanwhile what the middleware prints goes to standard error, not between our lines.
+
+    Fast DDS writes some of its errors to standard output, where they would spoil what `--json` promises.
+    """
+    sys.stdout.flush()
+    before, ours = sys.stdout, os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = os.fdopen(os.dup(ours), "w", buffering=1, encoding="utf-8")
+    try:
+        with GraphClient(namespace) as graph:
+            yield graph
+    finally:
+        sys.stdout.close()
+        sys.stdout = before
+        os.dup2(ours, 1)
+        os.close(ours)
+
+
 def switch_to(controller: str, timeout: float, namespace: str) -> None:
     """Activate `controller` in place of what is active."""
-    with GraphClient(namespace) as graph:
+    with joined(namespace) as graph:
         Console().print(graph.activate(controller, timeout))
 
 
 def stop(reason: str, reset: bool, namespace: str) -> None:
     """Emergency stop, or lift it."""
-    with GraphClient(namespace) as graph:
+    with joined(namespace) as graph:
         text = graph.reset_emergency_stop() if reset else graph.emergency_stop(reason)
         Console().print(text)
 
@@ -42,7 +62,7 @@ def stop(reason: str, reset: bool, namespace: str) -> None:
 def show_status(once: bool, as_json: bool, namespace: str) -> None:
     """Print the manager's status once, or keep a live table until interrupted."""
     console = Console()
-    with GraphClient(namespace) as graph:
+    with joined(namespace) as graph:
         newest = graph.status()
         if as_json:
             console.print_json(jsonlib.dumps(status_dict(newest)))
@@ -59,25 +79,28 @@ def show_status(once: bool, as_json: bool, namespace: str) -> None:
 
 def status_table(status: ManagerStatus) -> Table:
     """A table of the manager's controllers, with its mode and counters around it."""
-    style = MODE_STYLES.get(status.mode, "")
-    title = f"[{style}]{status.mode}[/] {status.reason}".rstrip()
-    misses = f"{status.deadline_misses} of {status.ticks}"
+    lines = [
+        f"{status.measured_rate:.0f} of {status.rate:.0f} Hz · tick {1e6 * status.tick_time_mean:.0f} µs mean, "
+        f"{1e6 * status.tick_time_max:.0f} µs max · state {_age(status.state_age)} old",
+        f"misses {status.deadline_misses} of {status.ticks} · clamped {status.clamped} · fallbacks {status.fallbacks}",
+        f"switches {status.switches}, largest step {100 * status.largest_switch_step:.2f} % of a limit",
+    ]
+    if status.last_switch:
+        lines.append(f"last switch: {status.last_switch}")
+    if status.last_refusal:
+        lines.append(f"last refusal: {status.last_refusal}")
     table = Table(
-        title=title,
-        caption=(
-            f"{status.measured_rate:.0f} of {status.rate:.0f} Hz · tick {1e6 * status.tick_time_mean:.0f} µs mean, "
-            f"{1e6 * status.tick_time_max:.0f} µs max · state {_age(status.state_age)} old · misses {misses} · "
-            f"clamped {status.clamped} · fallbacks {status.fallbacks} · switches {status.switches}, largest step "
-            f"{100 * status.largest_switch_step:.2f} % of a limit"
-            + (f"\nlast refusal: {status.last_refusal}" if status.last_refusal else "")
-        ),
+        title=Text.assemble((status.mode, MODE_STYLES.get(status.mode, "")), " ", status.reason),
+        title_style="not italic",
+        caption=Text("\n".join(lines)),
+        caption_justify="left",
     )
     for column in ("controller", "state", "type", "mode", "law", "law age", "reason"):
         table.add_column(column)
     for c in status.controllers:
-        name = f"[bold green]{c.name}[/]" if c.state == "active" else c.name
         law = str(c.law_sequence) if c.law_age >= 0.0 else "–"
-        table.add_row(name, c.state, c.type, c.mode, law, _age(c.law_age), c.reason)
+        cells = (c.name, c.state, c.type, c.mode, law, _age(c.law_age), c.reason)
+        table.add_row(*(Text(cell) for cell in cells), style="bold green" if c.state == "active" else None)
     return table
 
 
@@ -86,74 +109,9 @@ def status_dict(status: ManagerStatus) -> dict[str, object]:
     fields = [f for f in status.get_fields_and_field_types() if f not in ("header", "controllers")]
     data: dict[str, object] = {name: _plain(getattr(status, name)) for name in fields}
     data["controllers"] = [
-        {name: _plain(getattr(c, name)) for name in c.get_fields_and_field_types()}
-        for c in status.controllers
+        {name: _plain(getattr(c, name)) for name in c.get_fields_and_field_types()} for c in status.controllers
     ]
     return data
-
-
-def run_trial(
-    controller: str,
-    condition: int,
-    seed: int,
-    record: bool,
-    bag: Path | None,
-    label: str,
-    save: Path | None,
-    as_json: bool,
-    namespace: str,
-) -> None:
-    """Run one trial with a progress bar, print its outcome."""
-    console = Console(stderr=as_json)
-    goal = RunTrial.Goal(
-        condition=condition,
-        controller=controller,
-        seed=seed,
-        record=record,
-        bag="" if bag is None else str(bag.resolve()),
-        label=label,
-    )
-    start = time.monotonic()
-    with (
-        GraphClient(namespace) as graph,
-        Progress(
-            TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
-        ) as progress,
-    ):
-        bar = progress.add_task("reset", total=None)
-
-        def show(feedback: RunTrial.Feedback) -> None:
-            progress.update(
-                bar,
-                description=feedback.phase,
-                total=feedback.steps or None,
-                completed=feedback.step,
-            )
-
-        result = graph.run_trial(goal, on_feedback=show)
-    trial = trial_from_msg(result.trial)
-    if save is not None:
-        trial.save(save)
-    outcome = {
-        "task": trial.task,
-        "controller": trial.controller,
-        "condition": trial.condition,
-        "seed": trial.seed,
-        "steps": trial.steps,
-        "cost": result.cost,
-        "success": trial.success,
-        "final_distance": None if math.isnan(result.final_distance) else result.final_distance,
-        "stop_reason": trial.stop_reason,
-        "bag": result.bag,
-        "seconds": time.monotonic() - start,
-    }
-    if as_json:
-        print(jsonlib.dumps(outcome))
-        return
-    table = Table(show_header=False)
-    for key, value in outcome.items():
-        table.add_row(key.replace("_", " "), f"{value:.6g}" if isinstance(value, float) else str(value))
-    console.print(table)
 
 
 def _age(seconds: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -38,16 +38,10 @@ def solve(
     task: TaskOption,
     condition: Annotated[int, typer.Option(help="Start condition: training first, then held out.")] = 0,
     json: JsonOption = False,
-    save: Annotated[
-        Optional[Path], typer.Option(help="Write the controller to this .npz file.")
-    ] = None,
-    iterations: Annotated[
-        Optional[int], typer.Option(help="At most so many iterations.", min=1)
-    ] = None,
-    execute: Annotated[
-        bool, typer.Option(help="Run the law under MuJoCo with feedback and judge success.")
-    ] = True,
-    seed: Annotated[int, typer.Option(help="Seed of the executed trial.", min=0)] = 0,
+    save: Annotated[Path | None, typer.Option(help="Write the controller to this .npz file.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="At most so many iterations.")] = None,
+    execute: Annotated[bool, typer.Option(help="Run the law under MuJoCo with feedback and judge success.")] = True,
+    seed: Annotated[int, typer.Option(help="Seed of the first actions and of the trial.")] = 0,
 ) -> None:
     """Plan a task with iLQR, say why it stopped, and run the law once under MuJoCo.
 
@@ -69,23 +63,124 @@ def solve(
 
 
 @app.command()
-def trial(
-    controller: Annotated[str, typer.Argument(help="Name of a controller of the manager.")],
-    condition: Annotated[int, typer.Option(help="Start condition of the task.", min=0)] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of all noise.", min=0)] = 0,
-    record: Annotated[bool, typer.Option(help="Record a bag.")] = True,
-    bag: Annotated[
-        Optional[Path], typer.Option(help="Directory of the bag; it must not exist.")
+def train(
+    method: Annotated[str | None, typer.Argument(help="lqr_flm or gps; left out with --resume.")] = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="Name of a task, or path of a YAML.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Who runs the trials: mujoco, in process, or ros.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything drawn; 0 unless given.")] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="How many; as the task or the method says unless given.")
     ] = None,
-    label: Annotated[str, typer.Option(help="Free text kept with the trial.")] = "",
-    save: Annotated[Optional[Path], typer.Option(help="Write the trial to this .npz file.")] = None,
+    samples: Annotated[int | None, typer.Option(help="Trials an iteration and start condition.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Of gps: mdgps, badmm or lagrangian.")] = None,
+    executor: Annotated[str, typer.Option(help="Of trials in process: process, inline or ray.")] = "process",
+    workers: Annotated[int | None, typer.Option(help="At most so many; one a processor unless given.")] = None,
+    output: Annotated[Path | None, typer.Option(help="New directory for everything of the run.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this directory.")] = None,
     json: JsonOption = False,
     namespace: NamespaceOption = "/mbpl",
 ) -> None:
-    """Run one trial on the graph: start condition, controller, whole horizon, bag."""
-    from mbpl_control.cli.graph import run_trial
+    """Learn a task by trial: controllers from fitted local models, or with gps one neural policy from them.
 
-    run_trial(controller, condition, seed, record, bag, label, save, json, namespace)
+    Everything is kept in one directory, and can go on from there whatever ended it.
+    """
+    from mbpl_control.cli.train import check_resume_alone, train
+    from mbpl_control.core import InvalidFieldError
+    from mbpl_control.runs import RunDirectory
+    from mbpl_control.runs.beginning import new_run
+
+    if resume is not None:
+        check_resume_alone(
+            METHOD=method,
+            task=task,
+            agent=agent,
+            seed=seed,
+            iterations=iterations,
+            samples=samples,
+            variant=variant,
+            output=output,
+        )
+        directory = RunDirectory.open(resume)
+    elif method is None or task is None:
+        raise InvalidFieldError("mbpl train", "METHOD and --task", f"{method} and {task}", "given, or --resume")
+    else:
+        directory = new_run(
+            method,
+            task,
+            agent=agent or "mujoco",
+            seed=seed or 0,
+            iterations=iterations,
+            samples=samples,
+            variant=variant,
+            output=output,
+        )
+    if not train(directory, executor=executor, workers=workers, namespace=namespace, as_json=json):
+        raise typer.Exit(130)
+
+
+@app.command()
+def trial(
+    controller: Annotated[str | None, typer.Argument(help="Name of a controller of the manager.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--controller", help="Try the law in this .npz file instead: controller or policy.")
+    ] = None,
+    task: Annotated[str | None, typer.Option("--task", "-t", help="With --controller: what it is tried on.")] = None,
+    agent: Annotated[str, typer.Option(help="With --controller: mujoco, in process, or ros.")] = "mujoco",
+    mode: Annotated[str, typer.Option(help="With --controller: open_loop, mean or sampled.")] = "mean",
+    condition: Annotated[int | None, typer.Option(help="Start condition of the task.", min=0)] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all noise.", min=0)] = 0,
+    record: Annotated[bool, typer.Option(help="Record a bag.")] = True,
+    bag: Annotated[Path | None, typer.Option(help="Directory of the bag; it must not exist.")] = None,
+    label: Annotated[str, typer.Option(help="Free text kept with the trial.")] = "",
+    save: Annotated[Path | None, typer.Option(help="Write the trial to this .npz file.")] = None,
+    push: Annotated[str, typer.Option(help="Push the simulated robot: force 'FX FY FZ' in N, world axes.")] = "",
+    push_body: Annotated[str, typer.Option(help="Body that is pushed, at its centre of mass.")] = "",
+    push_at: Annotated[float, typer.Option(help="Seconds into the trial.", min=0.0)] = 0.0,
+    push_for: Annotated[float, typer.Option(help="Seconds the push lasts.", min=0.0)] = 0.1,
+    mass_scale: Annotated[
+        float, typer.Option(help="Masses of the simulated robot times this, which no planner knows.")
+    ] = 1.0,
+    json: JsonOption = False,
+    namespace: NamespaceOption = "/mbpl",
+) -> None:
+    """Run one trial: start condition, controller, whole horizon; with a push or a model error.
+
+    A controller of the manager is tried on the graph, and recorded; one from a file in process, or on the graph.
+    """
+    from mbpl_control.cli.replay import check_trial, graph_law, parse_push, replay
+
+    check_trial(controller, file, task, agent, mode, bag, label)
+    shove = parse_push(push, push_body, push_at, push_for) if push else None
+    if file is not None and agent == "mujoco":
+        replay(
+            file,
+            task,
+            mode,
+            condition,
+            seed,
+            save=save,
+            push=shove,
+            mass_scale=mass_scale,
+            as_json=json,
+        )
+        return
+    from mbpl_control.cli.trial import run_trial
+
+    law, start = (None, condition or 0) if file is None else graph_law(file, mode, condition)
+    run_trial(
+        controller or str(file),
+        start,
+        seed,
+        law=law,
+        record=record,
+        bag=bag,
+        label=label,
+        save=save,
+        push=shove,
+        mass_scale=mass_scale,
+        as_json=json,
+        namespace=namespace,
+    )
 
 
 @app.command()
@@ -139,9 +234,7 @@ def bag(
 def demo(
     view: Annotated[bool, typer.Option("--view", help="Open a viewer in the browser.")] = False,
     task: TaskOption = "arm_reach",
-    output: Annotated[
-        Optional[Path], typer.Option(help="New directory for bags, report and logs.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option(help="New directory for bags, report and logs.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all noise.", min=0)] = 0,
 ) -> None:
     """Launch the whole graph, run and record trials, swap controllers, write a report, leave.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from mbpl_control.core import MbplError
 
 #: Domains 0 to 101 have ports outside the ephemeral range of every common system.
 DOMAINS = range(1, 102)
+_ENDING = re.compile(r"\]: (sending signal|process has finished cleanly)")
 
 
 def own_domain() -> int:
@@ -77,10 +79,18 @@ class LaunchedGraph:
         if self._process is not None and self._process.poll() is not None:
             raise MbplError(
                 f"the launched graph ended with code {self._process.returncode}; the log {self.log} ends with:\n"
-                + self.tail()
+                + self.tail(20)
+                + self._first_death()
             )
 
-    def tail(self, lines: int = 20) -> str:
-        """The last lines of the log."""
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        return "\n".join(text.splitlines()[-lines:])
+    def tail(self, lines: int) -> str:
+        """The last lines of the log, without what a launch says of each process as it ends."""
+        return "\n".join([line for line in self._lines() if not _ENDING.search(line)][-lines:])
+
+    def _first_death(self) -> str:
+        """What began it: others may have printed much since."""
+        died = next((line for line in self._lines() if "process has died" in line), None)
+        return "" if died is None else f"\nfirst to die: {died}"
+
+    def _lines(self) -> list[str]:
+        return self.log.read_text(errors="replace").splitlines() if self.log.exists() else []

@@ -52,9 +52,7 @@ def unflat(owner: str, field: str, values: Sequence[float], shape: tuple[int, ..
     """
     expected = int(np.prod(shape))
     if len(values) != expected:
-        raise InvalidFieldError(
-            owner, field, f"{len(values)} numbers", f"{expected}, for shape {tuple(shape)}"
-        )
+        raise InvalidFieldError(owner, field, f"{len(values)} numbers", f"{expected}, for shape {tuple(shape)}")
     return np.array(values, dtype=np.float64).reshape(shape)
 
 
@@ -62,9 +60,7 @@ def state_definition_to_msg(definition: StateDefinition) -> msg.StateDefinition:
     """A state definition as a message."""
     return msg.StateDefinition(
         blocks=[
-            msg.StateBlock(
-                kind=b.kind, names=list(b.names), spaces=list(b.spaces), units=list(b.units)
-            )
+            msg.StateBlock(kind=b.kind, names=list(b.names), spaces=list(b.spaces), units=list(b.units))
             for b in definition.blocks
         ],
         hash=definition.hash,
@@ -78,10 +74,7 @@ def state_definition_from_msg(message: msg.StateDefinition) -> StateDefinition:
         InvalidFieldError: it describes none, or its hash is not that of its blocks.
     """
     definition = StateDefinition(
-        tuple(
-            StateBlock(b.kind, tuple(b.names), tuple(b.spaces), tuple(b.units))
-            for b in message.blocks
-        )
+        tuple(StateBlock(b.kind, tuple(b.names), tuple(b.spaces), tuple(b.units)) for b in message.blocks)
     )
     _check_hash("StateDefinition", message.hash, definition.hash)
     return definition
@@ -135,6 +128,7 @@ def controller_to_msg(controller: LinearGaussianController) -> msg.LinearGaussia
         gains=flat(controller.gains),
         feedforward=flat(controller.feedforward),
         covariances=flat(controller.covariances),
+        noise_smoothing=controller.noise_smoothing,
         execution=controller.execution,
         end_rule=controller.end_rule,
         anchor=_ANCHORS[controller.anchor],
@@ -172,6 +166,7 @@ def controller_from_msg(message: msg.LinearGaussianController) -> LinearGaussian
         numbers("gains", (steps, m, ndx)),
         numbers("feedforward", (steps, m)),
         numbers("covariances", (steps, m, m)),
+        noise_smoothing=message.noise_smoothing,
         execution=message.execution,
         end_rule=message.end_rule,
         anchor=anchors[message.anchor],
@@ -205,13 +200,14 @@ def feedback_law_from_msg(message: msg.FeedbackLaw) -> FeedbackLaw:
     action = action_definition_from_msg(message.action_definition)
     _check_names(owner, message.joint_names, action.joint_names)
     nx, ndx, m = state.size, state.tangent_size, action.size
+    covariance = message.covariance or [0.0] * (m * m)
     return FeedbackLaw(
         state,
         action,
         unflat(owner, "reference_state", message.reference_state, (nx,)),
         unflat(owner, "action", message.action, (m,)),
         unflat(owner, "gain", message.gain, (m, ndx)),
-        unflat(owner, "covariance", message.covariance, (m, m)) if message.covariance else None,
+        unflat(owner, "covariance", covariance, (m, m)),
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import signal
+import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import rclpy
 from rcl_interfaces.msg import (
@@ -16,12 +18,17 @@ from rcl_interfaces.msg import (
     SetParametersResult,
 )
 from rclpy.exceptions import ParameterException
-from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
-from rclpy.experimental import EventsExecutor
+from rclpy.executors import Executor, ExternalShutdownException
+from rclpy.impl.implementation_singleton import rclpy_implementation as implementation
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.task import Future
 
 from mbpl_control.core import MbplError
+from mbpl_control.nodes.priority_executor import PriorityExecutor
+
+Result = TypeVar("Result")
 
 
 def declare(
@@ -56,10 +63,21 @@ def declare(
     except ParameterException as error:
         raise MbplError(f"{node.get_name()}: parameter '{name}': {error}") from error
     if choices and value not in choices:
-        raise MbplError(
-            f"{node.get_name()}: parameter '{name}' is {value!r}; must be one of {', '.join(choices)}"
-        )
+        raise MbplError(f"{node.get_name()}: parameter '{name}' is {value!r}; must be one of {', '.join(choices)}")
     return value
+
+
+def autostart(node: LifecycleNode) -> None:
+    """Have a node whose parameter `autostart` is set configure and activate itself as soon as its executor spins."""
+    if not declare(node, "autostart", False, "Whether the node configures and activates itself when it starts."):
+        return
+
+    def start() -> None:
+        node.destroy_timer(timer)
+        if node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            node.trigger_activate()
+
+    timer = node.create_timer(0.0, start)
 
 
 def on_change(node: Node, apply: Callable[[dict[str, Any]], None]) -> None:
@@ -78,7 +96,7 @@ def on_change(node: Node, apply: Callable[[dict[str, Any]], None]) -> None:
 def run(
     build: Callable[[], Node],
     arguments: Sequence[str] | None = None,
-    executor: Callable[[], Executor] = EventsExecutor,
+    executor: Callable[[], Executor] | None = None,
 ) -> int:
     """Build a node, spin it until SIGINT or SIGTERM, end it; the exit code.
 
@@ -87,26 +105,38 @@ def run(
     Args:
         build: makes the node.
         arguments: of the command line; those of the process when None.
-        executor: what spins it; the events executor is told of messages by the middleware instead of polling wait sets.
+        executor: what spins it; the node's parameter `executor` decides when None.
     """
-    rclpy.init(args=arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    # before rclpy.init, whose own handler calls this one
+    interrupted = _Interrupt()
+    signal.signal(signal.SIGINT, interrupted)
+    rclpy.init(args=None if arguments is None else list(arguments))
     node = None
     spinner = None
     try:
         node = build()
-        spinner = executor()
+        spinner = _chosen_executor(node) if executor is None else executor()
         spinner.add_node(node)
         # what start-up left behind is permanent: keep the collector from walking through it while the node works
         gc.collect()
         gc.freeze()
-        spinner.spin()
+        interrupted.raises = False
+        while rclpy.ok():
+            try:
+                spinner.spin()
+            except implementation.RCLError as error:
+                # rclpy throws a lifecycle transition that does not fit out of its own service: no reason to die
+                if rclpy.ok():
+                    node.get_logger().error(f"a request failed: {error}")
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except MbplError as error:
         rclpy.logging.get_logger("mbpl").error(str(error))
         return 1
     finally:
+        # a launch and a terminal may both ask to end: the second time must not cut the clean end short
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, signal.SIG_IGN)
         if spinner is not None:
             spinner.shutdown()
         if node is not None:
@@ -115,13 +145,88 @@ def run(
     return 0
 
 
-def main(build: Callable[[], Node], executor: Callable[[], Executor] = EventsExecutor) -> None:
+class _Interrupt:
+    """What Ctrl-C does: a `KeyboardInterrupt` while the node is built, nothing more once it spins.
+
+    rclpy shuts its context down by itself, which ends the spinning between two callbacks. An exception would come in
+    the middle of whatever runs, and one that comes while the middleware calls back into Python ends the process.
+    """
+
+    def __init__(self) -> None:
+        """Raise until told otherwise."""
+        self.raises = True
+
+    def __call__(self, signum: int, frame: object) -> None:
+        """A signal came."""
+        if self.raises:
+            raise KeyboardInterrupt
+
+
+def main(build: Callable[[], Node], executor: Callable[[], Executor] | None = None) -> None:
     """Run a node as a program."""
     sys.exit(run(build, executor=executor))
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+async def in_thread(node: Node, work: Callable[[], Result]) -> Result:
+    """Run `work` in a thread of its own while the node's executor goes on; what it returns or raises.
+
+    For callbacks that take long: written as coroutines, they give the executor back with `await in_thread(...)`.
+    """
+    done: Future = Future(executor=node.executor)
+
+    def run_it() -> None:
+        try:
+            done.set_result(work())
+        except Exception as error:  # noqa: BLE001 - it is raised again where it is awaited
+            done.set_exception(error)
+        # nobody else wakes an executor whose node hears nothing at the moment
+        if node.executor is not None:
+            node.executor.wake()
+
+    threading.Thread(target=run_it, daemon=True).start()
+    return await done
 
 
-__all__ = ["EventsExecutor", "SingleThreadedExecutor", "declare", "main", "on_change", "run"]
+def _chosen_executor(node: Node) -> Executor:
+    """The executor the node's parameter asks for; the events executor only where it is seen to work."""
+    kind = declare(
+        node,
+        "executor",
+        "priority",
+        "What spins the node: priority (wait set with a fast lane) or events (rclpy's events executor).",
+        choices=("priority", "events"),
+    )
+    if kind == "priority":
+        return PriorityExecutor()
+    if not events_executor_works():
+        raise MbplError(
+            f"{node.get_name()}: parameter 'executor' is 'events', but the events executor of this rclpy calls no "
+            "timer; use 'priority'"
+        )
+    from rclpy.experimental import EventsExecutor
+
+    return EventsExecutor()
+
+
+#: Exits with 0 when the events executor serves a timer. Some builds of rclpy have one that never does, nor ever ends.
+_PROBE = """
+import os, rclpy
+from rclpy.experimental import EventsExecutor
+rclpy.init()
+node = rclpy.create_node("executor_probe", enable_rosout=False)
+node.create_timer(0.01, lambda: os._exit(0))
+executor = EventsExecutor()
+executor.add_node(node)
+executor.spin()
+"""
+
+
+def events_executor_works() -> bool:
+    """Whether the events executor of this rclpy serves a timer within 5 s, tried in a process of its own."""
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", _PROBE], timeout=5.0, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return ended.returncode == 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.duration import Duration
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
 
 #: Joint states, states and commands: the newest counts, a lost one is not sent again.
 SENSOR = QoSProfile(
@@ -20,12 +21,17 @@ RECORDER = QoSProfile(
     durability=DurabilityPolicy.VOLATILE,
 )
 
-#: Laws and controllers: every one arrives, the newest is kept for those who come later.
+#: s after which a process that shows no life counts as dead to those that take its laws.
+LAW_LEASE = 1.0
+
+#: Laws and controllers: every one arrives, the newest is kept for those who come later, and it shows who lives.
 LAWS = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
     depth=1,
     reliability=ReliabilityPolicy.RELIABLE,
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    liveliness=LivelinessPolicy.AUTOMATIC,
+    liveliness_lease_duration=Duration(seconds=LAW_LEASE),
 )
 
 #: Applied laws and trials: every one arrives.

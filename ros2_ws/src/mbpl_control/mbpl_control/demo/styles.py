@@ -1,0 +1,36 @@
+"""Colours and marks of the demo's figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from mbpl_control.report.figures import INK
+
+#: Colours of controllers: told apart by most eyes, on white and on black (after Okabe and Ito 2008).
+COLORS = {
+    "ilqr_open_loop": "#d55e00",
+    "ilqr_feedback": "#1f87d0",
+    "ilqr_sampled": "#00a37a",
+    "ilqr_mpc": "#c56cae",
+    "hold": "#8a8f98",
+    "fallback": "#b8912c",
+}
+LABELS = {
+    "ilqr_open_loop": "open loop",
+    "ilqr_feedback": "mean feedback",
+    "ilqr_sampled": "sampled feedback",
+    "ilqr_mpc": "iLQR-MPC",
+    "hold": "hold",
+    "fallback": "fallback",
+}
+TARGET, ALARM = "#1a9641", "#c0392b"
+PLAN_STYLE: dict[str, Any] = {"color": INK, "linestyle": (0, (3, 2)), "linewidth": 1.1}
+
+
+def shade_push(axes: Axes, begin: float, duration: float) -> None:
+    """Mark the time of a push."""
+    axes.axvspan(begin, begin + duration, color="#d55e00", alpha=0.18, linewidth=0.0)
+    middle = begin + 0.5 * duration
+    axes.annotate("push", (middle, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=8.0)

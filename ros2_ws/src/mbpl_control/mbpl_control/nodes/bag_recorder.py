@@ -1,0 +1,163 @@
+"""Node `bag_recorder`: one rosbag2 MCAP directory per trial."""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import partial
+from typing import Any
+
+import numpy as np
+from mbpl_msgs import msg, srv
+from rclpy.node import Node
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import JointState
+
+from mbpl_control.bags import EpisodeWriter
+from mbpl_control.bags.naming import bag_path
+from mbpl_control.core import BagError, MbplError
+from mbpl_control.nodes import conversions as convert
+from mbpl_control.nodes.node_tools import declare
+from mbpl_control.nodes.node_tools import main as run_node
+from mbpl_control.nodes.priority_executor import node_priority
+from mbpl_control.nodes.qos import EVENTS, LATCHED, RECORDER
+from mbpl_control.tasks import load_task
+
+TOPICS = (
+    ("joint_states", JointState, "sensor_msgs/msg/JointState", RECORDER),
+    ("state", msg.RobotState, "mbpl_msgs/msg/RobotState", RECORDER),
+    ("joint_commands", msg.JointCommand, "mbpl_msgs/msg/JointCommand", RECORDER),
+    ("applied_law", msg.FeedbackLaw, "mbpl_msgs/msg/FeedbackLaw", EVENTS),
+    ("status", msg.ManagerStatus, "mbpl_msgs/msg/ManagerStatus", LATCHED),
+    ("state_definition", msg.StateDefinition, "mbpl_msgs/msg/StateDefinition", LATCHED),
+    ("trials", msg.Trial, "mbpl_msgs/msg/Trial", EVENTS),
+)
+
+
+class BagRecorder(Node):
+    """Writes messages as they come, unparsed, between `~/start` and `~/stop`."""
+
+    def __init__(self) -> None:
+        """Declare parameters, subscribe."""
+        super().__init__("bag_recorder")
+        self._task = load_task(declare(self, "task", "arm_reach", "Name of the task, or path of its YAML."))
+        self._directory = declare(self, "directory", "bags", "Where bags without a path of their own go.")
+        self._root = declare(self, "root", "", "Directory that no bag may leave; empty: bags may go anywhere.")
+        self._writer: EpisodeWriter | None = None
+        self._failure = ""
+        self._joint_states: list[tuple[int, bytes]] = []
+        self._latched: dict[str, tuple[str, bytes]] = {}
+        self._recorded = [
+            self.create_subscription(kind, topic, partial(self._on_message, topic, name, qos is LATCHED), qos, raw=True)
+            for topic, kind, name, qos in TOPICS
+        ]
+        node_priority(self, *self._recorded)
+        self.create_service(srv.StartRecording, "~/start", self._on_start)
+        self.create_service(srv.StopRecording, "~/stop", self._on_stop)
+
+    def _on_message(self, topic: str, kind: str, latched: bool, data: bytes, info: dict[str, Any]) -> None:
+        if latched:
+            self._latched[topic] = (kind, data)
+        if self._writer is None:
+            return
+        # when it arrived here, however late a busy machine lets us look at it
+        arrival = int(info["received_timestamp"]) or time.time_ns()
+        if topic == "joint_states":
+            self._joint_states.append((arrival, data))
+        self._write(topic, kind, arrival, data, latched)
+
+    def _write(self, topic: str, kind: str, now: int, data: bytes, latched: bool) -> None:
+        assert self._writer is not None  # noqa: S101 - the callers see to it
+        try:
+            self._writer.write(f"{self.get_namespace().rstrip('/')}/{topic}", kind, now, data, latched)
+        except BagError as error:
+            self._failure = str(error)
+            self._writer = None
+            self.get_logger().error(str(error))
+
+    def _on_start(self, request: srv.StartRecording.Request, response: Any) -> Any:
+        try:
+            if self._writer is not None:
+                raise BagError(f"bag {self._writer.path} is being recorded; stop it first")
+            metadata = _json_object(request.metadata)
+            path = bag_path(request.path, self._directory, self._root, metadata)
+            self._writer = EpisodeWriter(path, metadata)
+            self._failure = ""
+            self._joint_states.clear()
+            now = time.time_ns()
+            self._writer.write_description(self._task.robot, now, self.get_namespace())
+            for topic, (kind, data) in self._latched.items():
+                self._write(topic, kind, now, data, True)
+            response.path = str(self._writer.path) if self._writer is not None else ""
+            response.ok = self._writer is not None
+            response.message = f"recording {response.path}" if response.ok else self._failure
+        except MbplError as error:
+            response.message = str(error)
+        return response
+
+    def _on_stop(self, request: srv.StopRecording.Request, response: Any) -> Any:
+        self._drain()
+        writer, self._writer = self._writer, None
+        try:
+            if writer is None:
+                raise BagError(self._failure or "no bag is being recorded")
+            self._write_transforms(writer)
+            response.path = str(writer.close(_json_object(request.metadata)))
+            response.messages = writer.messages
+            response.ok, response.message = True, f"{writer.messages} messages in {response.path}"
+        except MbplError as error:
+            if writer is not None:
+                response.path = str(writer.path)
+            response.message = str(error)
+        return response
+
+    def _drain(self) -> None:
+        """Write what arrived before the end and is still waiting to be looked at."""
+        for subscription in self._recorded:
+            while True:
+                with subscription.handle:
+                    taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+                if taken is None:
+                    break
+                subscription.callback(*taken)
+
+    def _write_transforms(self, writer: EpisodeWriter) -> None:
+        """/tf from the model: its message type is not part of every installation, the bag library has its own."""
+        names = self._task.robot.joint_names
+        stamps, arrivals, positions = [], [], []
+        for arrival, data in self._joint_states:
+            message = deserialize_message(data, JointState)
+            order = [message.name.index(n) for n in names if n in message.name]
+            if len(order) != len(names):
+                continue
+            stamps.append(convert.time_to_ns(message.header.stamp))
+            arrivals.append(arrival)
+            positions.append(np.array(message.position)[order])
+        if stamps:
+            writer.write_transforms(self._task.robot, stamps, arrivals, np.array(positions))
+
+    def destroy_node(self) -> None:
+        """Close an open bag: what was recorded is kept."""
+        if self._writer is not None:
+            self._writer.close({"stop_reason": "recorder ended"})
+            self._writer = None
+        super().destroy_node()
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text or "{}")
+    except ValueError as error:
+        raise BagError(f"metadata {text[:40]!r} is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise BagError(f"metadata {text[:40]!r} must be a JSON object")
+    return data
+
+
+def main() -> None:
+    """Run the node."""
+    run_node(BagRecorder)
+
+
+if __name__ == "__main__":
+    main()

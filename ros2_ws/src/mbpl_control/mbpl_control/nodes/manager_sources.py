@@ -1,0 +1,106 @@
+"""Where the controller manager's laws come from: a topic each, with one living publisher."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mbpl_msgs import msg
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+
+from mbpl_control.core import FeedbackLaw, MbplError
+from mbpl_control.nodes import conversions as convert
+from mbpl_control.nodes.qos import LAWS
+from mbpl_control.runtime import ControllerEntry, ManagerCore
+
+
+class LawSources:
+    """Subscribes to the sources of laws, offers what comes to the core, and tells it who publishes.
+
+    A publisher that was started anew counts from 1 again. It is told from a message out of order by the identifier the
+    middleware gives each publisher.
+
+    Args:
+        node: that subscribes.
+        core: what takes the laws.
+        offered: called after each law, accepted or not.
+    """
+
+    def __init__(self, node: Node, core: ManagerCore, offered: Callable[[], None]) -> None:
+        """Listen to nobody."""
+        self._node, self._core, self._offered = node, core, offered
+        self._subscriptions: dict[str, Any] = {}
+        self._seen: dict[str, frozenset[bytes]] = {}
+
+    def listen(self, entry: ControllerEntry) -> None:
+        """Subscribe to the source of a controller, once for all controllers that live on it."""
+        source = entry.source
+        if not source or source in self._subscriptions:
+            return
+        kind: Any = msg.LinearGaussianController
+        read: Callable[[Any], Any] = convert.controller_from_msg
+        if entry.type == "feedback_law":
+            kind, read = msg.FeedbackLaw, convert.feedback_law_from_msg
+        self._subscriptions[source] = self._node.create_subscription(
+            kind,
+            source,
+            lambda message: self._offer(source, message, read),
+            LAWS,
+            event_callbacks=SubscriptionEventCallbacks(liveliness=lambda event: self._on_publishers(source, event)),
+        )
+
+    def forget(self, source: str) -> None:
+        """End the subscription to a source that no controller lives on any more."""
+        if source and all(e.source != source for e in self._core.registry):
+            self._node.destroy_subscription(self._subscriptions.pop(source))
+            self._seen.pop(source, None)
+
+    def _offer(self, source: str, message: Any, read: Callable[[Any], Any]) -> None:
+        """A law for every controller of a source; what is wrong with it is counted and told, once for each."""
+        core = self._core
+        entries = [e for e in core.registry if e.source == source]
+        if any(e.sequence is not None and message.sequence <= e.sequence for e in entries):
+            self._look_for_restart(source)
+        try:
+            law = read(message)
+        except MbplError as error:
+            for entry in entries:
+                core.refuse(entry.name, str(error))
+            self._node.get_logger().warning(f"law on {source} refused: {error}", throttle_duration_sec=1.0)
+            return
+        for entry in entries:
+            try:
+                core.on_law(
+                    entry.name,
+                    law,
+                    message.sequence,
+                    time.monotonic_ns(),
+                    convert.time_to_ns(message.header.stamp),
+                    convert.time_to_ns(message.valid_from),
+                    convert.time_to_ns(message.valid_until),
+                    message.step if isinstance(law, FeedbackLaw) else -1,
+                )
+            except MbplError as error:
+                self._node.get_logger().warning(
+                    f"law on {source} refused for '{entry.name}': {error}", throttle_duration_sec=1.0
+                )
+        self._offered()
+
+    def _on_publishers(self, source: str, event: Any) -> None:
+        """Publishers of a source came, went, or fell silent."""
+        self._look_for_restart(source)
+        names = sorted({e.node_name for e in self._publishers(source)})
+        self._core.on_publishers(source, event.alive_count, names, time.monotonic_ns())
+        self._offered()
+
+    def _look_for_restart(self, source: str) -> None:
+        """Tell the core when a publisher is there that was not when this was last looked at."""
+        present = frozenset(bytes(e.endpoint_gid) for e in self._publishers(source))
+        if present - self._seen.get(source, frozenset()):
+            self._core.on_source_restarted(source)
+        self._seen[source] = present
+
+    def _publishers(self, source: str) -> list[Any]:
+        return self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(source))
