@@ -1,0 +1,133 @@
+"""Bags of real trials, opened by the libraries that others use."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import launch_pytest
+import numpy as np
+import psutil
+import pytest
+from bringup import SERVICES, bringup
+from launch import LaunchDescription
+from mbpl_msgs.action import RunTrial
+from mcap.reader import make_reader
+from rosbags.highlevel import AnyReader
+from rosbags.typesys import Stores, get_typestore
+
+from mbpl_control.bags import read_episode
+from mbpl_control.nodes.client import GraphClient
+from mbpl_control.nodes.conversions import trial_from_msg
+
+TOPICS = {
+    "/mbpl/joint_states": "sensor_msgs/msg/JointState",
+    "/mbpl/state": "mbpl_msgs/msg/RobotState",
+    "/mbpl/joint_commands": "mbpl_msgs/msg/JointCommand",
+    "/mbpl/applied_law": "mbpl_msgs/msg/FeedbackLaw",
+    "/mbpl/status": "mbpl_msgs/msg/ManagerStatus",
+    "/mbpl/trials": "mbpl_msgs/msg/Trial",
+    "/mbpl/state_definition": "mbpl_msgs/msg/StateDefinition",
+    "/mbpl/robot_description": "std_msgs/msg/String",
+    "/tf": "tf2_msgs/msg/TFMessage",
+}
+
+
+@pytest.fixture(scope="module")
+def bags(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where bags go that are given no name."""
+    return tmp_path_factory.mktemp("bags")
+
+
+@launch_pytest.fixture(scope="module")
+def graph(domain: int, bags: Path) -> LaunchDescription:
+    """The graph of arm_reach in lockstep, with the recorder."""
+    return bringup(task="arm_reach", mode="lockstep", mpc="false", log_level="warn", bags=str(bags))
+
+
+@pytest.fixture(autouse=True)
+def _everything_is_up(client: GraphClient) -> None:
+    client.wait_for_services(SERVICES, 90.0)
+
+
+@pytest.mark.launch(fixture=graph)
+def test_a_trial_becomes_a_bag_that_rosbags_and_mcap_open_with_all_that_happened(
+    client: GraphClient, tmp_path: Path
+) -> None:
+    bag = tmp_path / "trial"
+    result = client.run_trial(
+        RunTrial.Goal(controller="ilqr_feedback", seed=3, record=True, bag=str(bag), label="a test")
+    )
+    assert Path(result.bag) == bag
+    # rosbags, with nothing but what the bag itself says of this project's types
+    with AnyReader([bag], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
+        assert {c.topic: c.msgtype for c in reader.connections}.items() >= TOPICS.items()
+        states = [
+            reader.deserialize(data, connection.msgtype)
+            for connection, _, data in reader.messages()
+            if connection.topic == "/mbpl/state"
+        ]
+    # every state of the trial is in the bag as the trial runner saw it
+    trial = trial_from_msg(result.trial)
+    recorded = np.array([s.state for s in states])
+    for x in trial.states:
+        assert (recorded == x).all(axis=1).any()
+    # the plain MCAP reader: an index, and the definition of every type
+    with open(next(bag.glob("*.mcap")), "rb") as stream:
+        summary = make_reader(stream).get_summary()
+    assert summary is not None and summary.statistics is not None
+    assert summary.statistics.message_count > 4 * trial.steps
+    schemas = {s.name: s for s in summary.schemas.values()}
+    assert b"float64[] position" in schemas["mbpl_msgs/msg/RobotState"].data
+    episode = read_episode(bag)
+    assert episode.complete
+    assert episode.metadata["task"] == "arm_reach"
+    assert episode.metadata["label"] == "a test"
+    assert episode.metadata["success"] is True
+    assert episode.metadata["cost"] == pytest.approx(result.cost, rel=1e-12)
+
+
+@pytest.mark.launch(fixture=graph)
+def test_a_bag_without_a_name_gets_one_from_the_recorder(client: GraphClient, bags: Path) -> None:
+    names = set()
+    for seed in (1, 2):
+        path = Path(client.start_recording("", json.dumps({"task": "arm_reach", "seed": seed})))
+        client.stop_recording("{}")
+        names.add(path)
+        assert path.parent == bags and path.name.startswith("arm_reach-")
+        assert read_episode(path).metadata["seed"] == seed
+    assert len(names) == 2
+
+
+@pytest.mark.launch(fixture=graph)
+def test_a_recorder_killed_in_a_trial_leaves_a_bag_that_can_be_read(client: GraphClient, tmp_path: Path) -> None:
+    """The last test of this file: it takes the recorder away."""
+    bag = tmp_path / "killed"
+    recorder = next(p for p in psutil.process_iter(["cmdline"]) if _is_recorder(p, client))
+    killed: list[float] = []
+
+    def kill(feedback: RunTrial.Feedback) -> None:
+        # half a second of messages at least is on the disk by then
+        if feedback.phase == "run" and feedback.step > feedback.steps // 2 and not killed:
+            recorder.send_signal(signal.SIGKILL)
+            killed.append(feedback.step)
+
+    goal = RunTrial.Goal(controller="ilqr_feedback", seed=3, record=True, bag=str(bag))
+    result = client.run_trial(goal, on_feedback=kill)
+    # the trial itself is not lost with the recorder
+    assert killed and result.ok and result.trial.steps == 125
+    episode = read_episode(bag)
+    assert not episode.complete
+    assert episode.counts["/mbpl/state"] > 0
+    assert len(episode.states) == episode.counts["/mbpl/state"]
+
+
+def _is_recorder(process: psutil.Process, client: GraphClient) -> bool:
+    """Whether this is the recorder of this test's own domain."""
+    if not any("bag_recorder" in part for part in process.info["cmdline"] or ()):
+        return False
+    try:
+        return process.environ().get("ROS_DOMAIN_ID") == str(client.context.get_domain_id())
+    except (psutil.AccessDenied, psutil.NoSuchProcess):
+        return False

@@ -1,0 +1,50 @@
+"""Marginals of a linear-Gaussian law on linear dynamics, against the covariance of the whole trajectory written out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mbpl_control.demo.records import LawRecord
+from mbpl_control.demo.tube import frame_tube, state_covariances
+from mbpl_control.tasks import Task
+
+
+def test_marginals_equal_the_covariance_of_the_written_out_linear_map_of_all_noise() -> None:
+    rng = np.random.default_rng(3)
+    steps, n, m = 6, 4, 2
+    a, b = rng.normal(size=(steps, n, n)), rng.normal(size=(steps, n, m))
+    gains = rng.normal(size=(steps, m, n))
+    roots = rng.normal(size=(steps, m, m))
+    covariances = roots @ roots.transpose(0, 2, 1)
+    found = state_covariances(a, b, gains, covariances)
+    # x_t = Σ_s G_ts w_s, where the columns of G_ts come from running the closed loop with one unit of noise
+    for t in range(steps + 1):
+        total = np.zeros((n, n))
+        for s in range(t):
+            response = b[s].copy()
+            for k in range(s + 1, t):
+                response = (a[k] + b[k] @ gains[k]) @ response
+            total += response @ covariances[s] @ response.T
+        np.testing.assert_allclose(found[t], total, rtol=1e-10, atol=1e-12)
+
+
+def test_the_tube_of_a_real_robot_equals_a_monte_carlo_of_the_model_within_its_sampling_error(arm_reach: Task) -> None:
+    steps, samples, rng = 8, 4000, np.random.default_rng(5)
+    start = arm_reach.condition(0).state
+    hold = arm_reach.robot.gravity(start[:7])
+    actions = np.tile(hold, (steps, 1))
+    dynamics = arm_reach.dynamics()
+    states = dynamics.rollout(start, actions)[:-1]
+    gains = np.concatenate([-5.0 * np.eye(7), -1.0 * np.eye(7)], axis=1)
+    gains = np.repeat(gains[None], steps, axis=0)
+    sigma = np.repeat(0.01 * np.eye(7)[None], steps, axis=0)
+    planned, deviation = frame_tube(arm_reach, LawRecord(states, actions, gains, sigma))
+    x = np.repeat(start[None], samples, axis=0)
+    for t in range(steps):
+        u = actions[t] + (x - states[t]) @ gains[t].T + 0.1 * rng.standard_normal((samples, 7))
+        x = dynamics.step(x, u)
+    points = arm_reach.robot.kinematics.positions("tip", x[:, :7])
+    # the relative error of a standard deviation from N samples is 1/√(2N); four of those, and a little for curvature
+    np.testing.assert_allclose(points.std(axis=0), deviation[-1], rtol=4.0 / np.sqrt(2.0 * samples) + 0.02)
+    np.testing.assert_allclose(points.mean(axis=0), planned[-1], atol=5.0 * deviation[-1].max() / np.sqrt(samples))
+    assert (deviation[0] == 0.0).all()
