@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import rclpy
@@ -54,11 +55,9 @@ class RosAdapter:
         rclpy.try_shutdown(context=self._context)
 
     def _spin(self) -> None:
-        try:
-            while not self._ended.is_set() and self._context.ok():
+        with suppress(ExternalShutdownException):
+            while not self._ended.is_set():
                 self._executor.spin_once()
-        except ExternalShutdownException:
-            return
 
 
 def get_ros_adapter(context: LaunchContext) -> RosAdapter:

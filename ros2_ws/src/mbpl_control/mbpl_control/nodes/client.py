@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import rclpy
@@ -13,7 +14,7 @@ from mbpl_msgs.action import RunTrial, TrainPolicy
 from mbpl_msgs.msg import ManagerStatus
 from rclpy.action import ActionClient
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from mbpl_control.core import MbplError, RefusedError
 from mbpl_control.nodes.graph_calls import GUARD_PERIOD, HINT, GraphCalls
@@ -72,14 +73,15 @@ class GraphClient(GraphCalls):
         # an executor that is shut down while it spins takes away the guard its thread may be about to wait for
         self._ended.set()
         self._executor.create_task(lambda: None)
-        self._thread.join(timeout=2.0)
-        self._executor.shutdown(timeout_sec=2.0)
+        self._thread.join()
+        self._executor.shutdown()
         self.node.destroy_node()
         rclpy.shutdown(context=self.context)
 
     def _spin(self) -> None:
-        while not self._ended.is_set() and self.context.ok():
-            self._executor.spin_once()
+        with suppress(ExternalShutdownException):
+            while not self._ended.is_set():
+                self._executor.spin_once()
 
     def status(self, deadline: float | None = None) -> ManagerStatus:
         """The newest status of the manager."""
