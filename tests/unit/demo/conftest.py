@@ -9,21 +9,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mbpl_control.demo.learning import LearningRecord
 from mbpl_control.demo.program import (
-    DISTURBED_FACTOR,
     FEEDBACK,
     HOLD,
+    LEARNED,
     MPC,
     OPEN_LOOP,
-    SWAP_LIMIT,
+    POLICY,
     TrialSpec,
+    learned_trial_specs,
     trial_specs,
 )
 from mbpl_control.demo.records import BagCheck, DemoResult, SwapRecord, TrialRecord
 from mbpl_control.demo.summary import judge
+from mbpl_control.learning.learner import IterationReport
 from mbpl_control.tasks import Task, load_task
 
 JOINTS, STEPS, WITHIN = 7, 125, 0.01
+TRAINING = (0, 1, 2, 3)
 
 
 @pytest.fixture(scope="session")
@@ -59,22 +63,54 @@ def make_trial(directory: Path) -> Callable[[TrialSpec, float], TrialRecord]:
 @pytest.fixture(scope="session")
 def swap_run(directory: Path) -> SwapRecord:
     """Hold, open loop, feedback, MPC, hold, half a second each, with the same smooth command throughout."""
-    names = [n for n in (HOLD, OPEN_LOOP, FEEDBACK, MPC, HOLD) for _ in range(100)]
+    return swaps(directory, "swaps-chain", (HOLD, OPEN_LOOP, FEEDBACK, MPC, HOLD))
+
+
+def swaps(directory: Path, name: str, controllers: tuple[str, ...]) -> SwapRecord:
+    """Controllers in their order, half a second each."""
+    names = [n for n in controllers for _ in range(100)]
     times = 0.005 * np.arange(len(names))
     commands = 10.0 * np.sin(2.0 * times)[:, None] * np.ones(JOINTS)
     speeds = np.abs(np.cos(times))
     latencies = np.full(len(times), 1.5e-3)
-    bag = directory / "bags" / "swaps-chain"
-    return SwapRecord("swaps-chain", times, commands, tuple(names), speeds, np.full(JOINTS, 90.0), 0, latencies, bag)
+    bag = directory / "bags" / name
+    return SwapRecord(name, times, commands, tuple(names), speeds, np.full(JOINTS, 90.0), 0, latencies, bag)
 
 
 @pytest.fixture(scope="session")
-def result(arm_reach: Task, make_trial: Callable[[TrialSpec, float], TrialRecord], swap_run: SwapRecord) -> DemoResult:
+def learned(directory: Path) -> LearningRecord:
+    """Two iterations: the cost falls, the policy comes nearer; the last two starts are held out."""
+
+    def report(number: int, cost: float, distance: float) -> IterationReport:
+        rows = [
+            {
+                "condition": c,
+                "cost": cost if c in TRAINING else np.nan,
+                "distance": distance,
+                "policy_distance": distance,
+            }
+            for c in range(6)
+        ]
+        return IterationReport(number, tuple(rows), (), {"trials": 20.0, "policy": 2.0})
+
+    run = directory / "learning"
+    reports = (report(1, 9000.0, 0.4), report(2, 120.0, 0.01))
+    return LearningRecord(run, reports, run / "condition_0.npz", run / "policy.npz", 52, 44.0)
+
+
+@pytest.fixture(scope="session")
+def result(
+    arm_reach: Task,
+    make_trial: Callable[[TrialSpec, float], TrialRecord],
+    swap_run: SwapRecord,
+    learned: LearningRecord,
+    directory: Path,
+) -> DemoResult:
     """Everything went well."""
-    trials = tuple(
-        make_trial(spec, 0.3 if spec.controller == OPEN_LOOP else 0.002) for spec in trial_specs(arm_reach, 0)
-    )
-    bags = tuple(BagCheck(r.bag, 1200) for r in (*trials, swap_run))
+    specs = (*trial_specs(arm_reach, 0), *learned_trial_specs(arm_reach, 0, learned.controller, learned.policy))
+    trials = tuple(make_trial(spec, 0.3 if spec.controller == OPEN_LOOP else 0.002) for spec in specs)
+    runs = (swap_run, swaps(directory, "swaps-learned", (HOLD, LEARNED, POLICY, HOLD)))
+    bags = tuple(BagCheck(r.bag, 1200) for r in (*trials, *runs))
     points = trials[0].points
     return DemoResult(
         task="arm_reach",
@@ -86,13 +122,14 @@ def result(arm_reach: Task, make_trial: Callable[[TrialSpec, float], TrialRecord
         rate=200.0,
         seed=0,
         trials=trials,
-        swaps=(swap_run,),
+        swaps=runs,
         tube=np.full((STEPS + 1, 3), 0.003),
         planned=points,
         skeletons={t.spec.name: np.repeat(points[:, None], 3, axis=1) for t in trials},
         bags=bags,
         repeated=(),
-        promises=judge(trials, [swap_run], bags, WITHIN, DISTURBED_FACTOR, SWAP_LIMIT),
+        learned=learned,
+        promises=judge(trials, runs, bags, WITHIN, TRAINING),
         versions={"mbpl": "0.1.0"},
         started="2026-01-01 10:00:00",
         seconds=70.0,

@@ -14,7 +14,14 @@ from typer.main import get_command
 from mbpl_control.cli.main import app
 from mbpl_control.cli.replay import parse_push
 from mbpl_control.core import MbplError, TaskError
-from mbpl_control.demo.program import MPC, swap_specs, trial_specs, worlds
+from mbpl_control.demo.program import (
+    MPC,
+    learned_swap_specs,
+    learned_trial_specs,
+    swap_specs,
+    trial_specs,
+    worlds,
+)
 from mbpl_control.demo.run import new_directory, run_demo
 from mbpl_control.tasks import Task, load_task
 
@@ -26,7 +33,9 @@ def test_every_law_runs_undisturbed_pushed_and_with_a_model_error(arm_reach: Tas
 
 
 def test_names_of_trials_differ_so_that_no_bag_overwrites_another(arm_reach: Task) -> None:
-    names = [t.name for t in trial_specs(arm_reach, 0)] + [s.name for s in swap_specs(arm_reach)]
+    learned = learned_trial_specs(arm_reach, 0, Path("a.npz"), Path("b.npz"))
+    names = [t.name for t in (*trial_specs(arm_reach, 0), *learned)]
+    names += [s.name for s in (*swap_specs(arm_reach), *learned_swap_specs(arm_reach))]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[\w.-]+", name) for name in names)
 
@@ -65,6 +74,18 @@ def test_the_command_that_repeats_a_trial_is_read_by_mbpl_as_that_trial(arm_reac
         again = parse_push(read["push"], read["push_body"], read["push_at"], read["push_for"])
         assert (again.body, again.delay, again.duration) == (push.body, push.delay, push.duration)
         assert (again.wrench == push.wrench).all()
+
+
+def test_the_command_of_what_was_learned_names_its_file_and_its_start(arm_reach: Task) -> None:
+    command: Any = get_command(app)
+    controller, policy = Path("run 1/c.npz"), Path("run 1/policy.npz")
+    specs = learned_trial_specs(arm_reach, 7, controller, policy)
+    assert [s.condition for s in specs[1:]] == [c.index for c in arm_reach.conditions]
+    for spec in specs:
+        words = shlex.split(spec.command)[2:]
+        read = command.commands["trial"].make_context("trial", words).params
+        assert (Path(read["file"]), read["agent"]) == (spec.file, "ros")
+        assert (read["condition"], read["seed"], read["mode"]) == (spec.condition, 7, "mean")
 
 
 def test_a_task_about_joints_is_refused_with_what_to_try(task_files: Path) -> None:

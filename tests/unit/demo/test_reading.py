@@ -52,7 +52,7 @@ def write(arm_reach: Task, tmp_path: Path) -> Callable[..., Path]:
                 velocity=np.full(7, 0.1 if tick >= HOLD_TICKS else 0.0),
                 effort=np.zeros(0),
                 definition_hash="",
-                state=np.concatenate([q, np.zeros(7)]),
+                state=arm_reach.task_state(np.concatenate([q, np.zeros(7)])[None])[0],
                 covariance=np.zeros(0),
             )
             writer.write_message("/mbpl/state", "mbpl_msgs/msg/RobotState", arrival, state)
@@ -87,9 +87,9 @@ def _law(types: Any, task: Task, header: Any, step: int) -> Any:
         joint_names=list(task.action.joint_names),
         state_definition=empty,
         action_definition=action,
-        reference_state=np.arange(14.0) + step,
+        reference_state=np.arange(20.0) + step,
         action=np.arange(7.0) - step,
-        gain=np.arange(98.0) * step,
+        gain=np.arange(140.0) * step,
         covariance=np.eye(7).ravel() * step,
         valid_from=header.stamp,
         valid_until=header.stamp,
@@ -135,10 +135,10 @@ def test_swaps_are_found_in_the_bag_with_their_jumps_and_speeds(arm_reach: Task,
 
 def test_the_applied_law_comes_out_row_by_row_in_the_order_of_its_steps(write: Callable[..., Path]) -> None:
     law = read_law(write())
-    assert law.nominal_states.shape == (125, 14)
-    np.testing.assert_array_equal(law.nominal_states[9], np.arange(14.0) + 9)
+    assert law.nominal_states.shape == (125, 20)
+    np.testing.assert_array_equal(law.nominal_states[9], np.arange(20.0) + 9)
     np.testing.assert_array_equal(law.nominal_actions[9], np.arange(7.0) - 9)
-    np.testing.assert_array_equal(law.gains[9], np.arange(98.0).reshape(7, 14) * 9)
+    np.testing.assert_array_equal(law.gains[9], np.arange(140.0).reshape(7, 20) * 9)
     np.testing.assert_array_equal(law.covariances[9], np.eye(7) * 9)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from mbpl_control.demo.program import DISTURBED_FACTOR, FEEDBACK, OPEN_LOOP, SAMPLED, SWAP_LIMIT
+from mbpl_control.demo.program import FEEDBACK, LEARNED, OPEN_LOOP, POLICY, SAMPLED
 from mbpl_control.demo.records import BagCheck, DemoResult, Promise, SwapRecord, TrialRecord
 from mbpl_control.demo.summary import as_json, judge, promise_lines, rows, terminal_table
 
@@ -23,11 +23,11 @@ def missed(promises: tuple[Promise, ...]) -> list[str]:
 
 def judged(result: DemoResult, **changes: object) -> tuple[Promise, ...]:
     changed = replace(result, **changes)  # type: ignore[arg-type]
-    return judge(changed.trials, changed.swaps, changed.bags, 0.01, DISTURBED_FACTOR, SWAP_LIMIT)
+    return judge(changed.trials, changed.swaps, changed.bags, 0.01, (0, 1, 2, 3))
 
 
 def test_a_run_in_which_all_went_well_keeps_every_promise(result: DemoResult) -> None:
-    assert len(result.promises) == 6
+    assert len(result.promises) == 8
     assert result.kept
 
 
@@ -38,6 +38,8 @@ def test_a_run_in_which_all_went_well_keeps_every_promise(result: DemoResult) ->
         (SAMPLED, "none", 0.0101, "within 10 mm of the target, undisturbed"),
         (FEEDBACK, "push", 0.0201, "within 20 mm of the target, pushed"),
         (SAMPLED, "model error", 0.0201, "within 20 mm of the target, with the model error"),
+        (LEARNED, "none", 0.0201, "the controller learned without a model ends within 20 mm"),
+        (POLICY, "none", 0.0201, "the policy learned without a model ends within 20 mm"),
         (OPEN_LOOP, "push", 0.0399, "open loop ends more than 40 mm away, pushed"),
     ],
 )
@@ -46,6 +48,25 @@ def test_a_distance_on_the_wrong_side_of_its_bound_misses_that_promise_and_no_ot
 ) -> None:
     (text,) = missed(judged(result, trials=worse(controller, world, final)))
     assert words in text
+
+
+def test_the_policy_may_end_anywhere_from_starts_that_nothing_was_learned_from(result: DemoResult) -> None:
+    far = tuple(
+        replace(t, distances=np.append(t.distances[:-1], 0.5))
+        if t.spec.controller == POLICY and t.spec.condition > 3
+        else t
+        for t in result.trials
+    )
+    assert far != result.trials
+    assert not missed(judged(result, trials=far))
+
+
+def test_a_demo_without_the_part_that_learns_promises_nothing_of_it(result: DemoResult) -> None:
+    planned = tuple(t for t in result.trials if t.spec.file is None)
+    promises = judged(result, trials=planned, swaps=result.swaps[:1], learned=None)
+    assert len(promises) == 6
+    assert not missed(promises)
+    assert as_json(replace(result, trials=planned, learned=None))["learned"] is None
 
 
 def test_a_jump_at_a_swap_above_five_percent_misses_its_promise(result: DemoResult, swap_run: SwapRecord) -> None:
@@ -66,16 +87,17 @@ def test_a_bag_that_cannot_be_read_misses_its_promise_and_is_named(result: DemoR
 
 
 def test_the_table_has_a_row_for_each_trial_and_each_run_with_swaps(result: DemoResult) -> None:
-    table_rows = rows(result, 0.01, DISTURBED_FACTOR)
+    table_rows = rows(result, 0.01)
     assert len(table_rows) == len(result.trials) + len(result.swaps)
     assert [r.verdict for r in table_rows[:2]] == ["bad", "good"]
     assert table_rows[1].cells[:5] == ("arm_reach", "ilqr_feedback", "none", "0", "2.0 mm")
-    assert table_rows[-1].cells[1] == "hold → ilqr_open_loop → ilqr_feedback → ilqr_mpc → hold"
+    assert table_rows[-2].cells[1] == "hold → ilqr_open_loop → ilqr_feedback → ilqr_mpc → hold"
+    assert table_rows[-1].cells[1] == "hold → learned_0 → neural_policy → hold"
 
 
 def test_the_table_of_the_terminal_fits_eighty_columns_without_cutting_a_word(result: DemoResult) -> None:
     console = Console(width=80, record=True)
-    console.print(terminal_table(rows(result, 0.01, DISTURBED_FACTOR)))
+    console.print(terminal_table(rows(result, 0.01)))
     text = console.export_text()
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
     (row,) = [line for line in text.splitlines() if "sampled, seed 3" in line]
@@ -95,6 +117,7 @@ def test_the_summary_is_plain_json_and_tells_the_same_figures(result: DemoResult
     assert data["trials"][1]["final_distance"] == pytest.approx(0.002)
     assert data["latency_ms"]["p50"] == pytest.approx(1.5)
     assert data["swaps"][0]["largest_jump"] == pytest.approx(result.swaps[0].largest_jump)
+    assert data["learned"]["cost"] == [9000.0, 120.0]
     # every sampled trial of this outcome is the mean law's trial
     assert data["inside_two_sigma"] == 1.0
     assert np.isfinite(data["seconds"])

@@ -236,14 +236,15 @@ def demo(
     task: TaskOption = "arm_reach",
     output: Annotated[Path | None, typer.Option(help="New directory for bags, report and logs.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all noise.", min=0)] = 0,
+    iterations: Annotated[int, typer.Option(help="Of learning; 0 leaves that part out.", min=0, max=1000)] = 8,
 ) -> None:
-    """Launch the whole graph, run and record trials, swap controllers, write a report, leave.
+    """Launch the whole graph, run and record trials, swap controllers, learn, write a report, leave.
 
     Exit code 1 when the robot missed what the demo promises.
     """
     from mbpl_control.demo.run import run_demo
 
-    if not run_demo(task, output, view=view, seed=seed):
+    if not run_demo(task, output, view=view, seed=seed, iterations=iterations):
         raise typer.Exit(1)
 
 

@@ -6,14 +6,14 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from mbpl_control.demo.animation import animation_plate
+from mbpl_control.demo.plates_learning import learning_plates
 from mbpl_control.demo.plates_runtime import latency_plate, swap_plate
 from mbpl_control.demo.program import FEEDBACK, OPEN_LOOP, SAMPLED
 from mbpl_control.demo.records import DemoResult, TrialRecord
-from mbpl_control.demo.styles import COLORS, LABELS, PLAN_STYLE, TARGET, shade_push
+from mbpl_control.demo.styles import COLORS, LABELS, PLAN_STYLE, TARGET, TIME, shade_push
 from mbpl_control.report.figures import INK, PALETTE, SIZE, Plate, panel
 
 CONTROLLERS = (OPEN_LOOP, FEEDBACK, SAMPLED)
-TIME = "time since activation [s]"
 #: Views of the robot: two world axes to draw, with their labels.
 VIEWS = ((0, 2, "x [m]", "z [m]", "from the side"), (0, 1, "x [m]", "y [m]", "from above"))
 
@@ -27,6 +27,7 @@ def plates(result: DemoResult) -> tuple[Plate, ...]:
         trajectory_plate(result),
         torque_plate(result),
         tube_plate(result),
+        *learning_plates(result),
         swap_plate(result),
         latency_plate(result),
     )

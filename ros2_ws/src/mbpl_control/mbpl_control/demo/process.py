@@ -28,15 +28,17 @@ def own_domain() -> int:
 
 
 class LaunchedGraph:
-    """`ros2 launch mbpl_bringup mbpl.launch.py` with given arguments; ends with the `with` block.
+    """`ros2 launch mbpl_bringup FILE` with given arguments; ends with the `with` block.
 
     Args:
         arguments: launch arguments by name.
         log: file that takes all output.
+        file: the launch file.
     """
 
-    def __init__(self, arguments: Mapping[str, str], log: Path) -> None:
+    def __init__(self, arguments: Mapping[str, str], log: Path, file: str = "mbpl.launch.py") -> None:
         """Keep what to launch; `__enter__` launches it."""
+        self.file = file
         self.arguments = dict(arguments)
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -46,7 +48,7 @@ class LaunchedGraph:
         ros2 = shutil.which("ros2")
         if ros2 is None:
             raise MbplError("the command ros2 is not on the PATH; source tools/env.sh first")
-        command = [ros2, "launch", "mbpl_bringup", "mbpl.launch.py"]
+        command = [ros2, "launch", "mbpl_bringup", self.file]
         command += [f"{name}:={value}" for name, value in self.arguments.items()]
         with open(self.log, "wb") as stream:
             self._process = subprocess.Popen(

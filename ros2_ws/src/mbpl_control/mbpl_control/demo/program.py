@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +14,8 @@ from mbpl_control.tasks import Task
 
 OPEN_LOOP, FEEDBACK, SAMPLED = "ilqr_open_loop", "ilqr_feedback", "ilqr_sampled"
 HOLD, MPC = "hold", "ilqr_mpc"
+#: What was learned: the controller of the first start condition, and the policy.
+LEARNED, POLICY = "learned_0", "neural_policy"
 #: Trials of the sampled law in the undisturbed world, which fill the tube its covariance predicts.
 SAMPLES = 4
 
@@ -28,6 +32,10 @@ MASS_SCALE = 1.2
 SWAP_LIMIT = 0.05
 #: Where something went wrong, feedback may end this many times as far from the target as the task demands.
 DISTURBED_FACTOR = 2.0
+#: What was learned without a model may end this many times as far, from starts it was learned from.
+LEARNED_FACTOR = 2.0
+#: Iterations of guided policy search.
+ITERATIONS = 8
 
 
 @dataclass(frozen=True)
@@ -71,22 +79,26 @@ class TrialSpec:
         world: what is done to the robot.
         condition: start condition of the task.
         seed: of all noise.
+        file: that holds the controller; None for one of the launch file's.
     """
 
     controller: str
     world: World
     condition: int
     seed: int
+    file: Path | None = None
 
     @property
     def name(self) -> str:
         """Of the trial and of its bag's directory."""
-        return f"{self.controller}-{self.world.name.replace(' ', '_')}-{self.seed}"
+        start = f"-start{self.condition}" if self.condition else ""
+        return f"{self.controller}-{self.world.name.replace(' ', '_')}-{self.seed}{start}"
 
     @property
     def command(self) -> str:
         """The shell command that runs this trial again on a running graph."""
-        words = ["mbpl trial", self.controller, f"--condition {self.condition}", f"--seed {self.seed}"]
+        what = self.controller if self.file is None else f"--controller {shlex.quote(str(self.file))} --agent ros"
+        words = ["mbpl trial", what, f"--condition {self.condition}", f"--seed {self.seed}"]
         if self.world.push is not None:
             push = self.world.push
             force = " ".join(f"{f:g}" for f in push.wrench[:3])
@@ -146,15 +158,35 @@ def trial_specs(task: Task, seed: int) -> tuple[TrialSpec, ...]:
 
 def swap_specs(task: Task) -> tuple[SwapSpec, ...]:
     """Runs with swaps among hold, open loop, feedback and MPC while the robot moves."""
-    horizon = task.horizon * task.dt
     chain = ((0.0, OPEN_LOOP), (0.08, FEEDBACK), (0.18, MPC), (0.32, HOLD))
     back_and_forth = ((0.0, MPC), (0.12, HOLD), (0.24, MPC), (0.4, HOLD))
-
-    def spec(name: str, condition: int, steps: tuple[tuple[float, str], ...]) -> SwapSpec:
-        times = tuple((fraction * horizon, controller) for fraction, controller in steps)
-        return SwapSpec(name, condition, times, times[-1][0] + 0.5)
-
     return (
-        spec("swaps-chain", 0, chain),
-        spec("swaps-back_and_forth", min(1, len(task.conditions) - 1), back_and_forth),
+        _swaps(task, "swaps-chain", 0, chain),
+        _swaps(task, "swaps-back_and_forth", min(1, len(task.conditions) - 1), back_and_forth),
     )
+
+
+def learned_trial_specs(task: Task, seed: int, controller: Path, policy: Path) -> tuple[TrialSpec, ...]:
+    """Undisturbed trials of what was learned: the controller where it was, the policy from every start condition.
+
+    Args:
+        task: the task.
+        seed: of all noise.
+        controller: file of the controller of the first start condition.
+        policy: file of the policy.
+    """
+    none = World("none")
+    of_policy = [TrialSpec(POLICY, none, c.index, seed, policy) for c in task.conditions]
+    return (TrialSpec(LEARNED, none, 0, seed, controller), *of_policy)
+
+
+def learned_swap_specs(task: Task) -> tuple[SwapSpec, ...]:
+    """A run in which what was learned takes over while the robot moves."""
+    return (_swaps(task, "swaps-learned", 0, ((0.0, LEARNED), (0.16, POLICY), (0.4, HOLD))),)
+
+
+def _swaps(task: Task, name: str, condition: int, steps: tuple[tuple[float, str], ...]) -> SwapSpec:
+    """Steps at fractions of the horizon, and what is seen of the last."""
+    horizon = task.horizon * task.dt
+    times = tuple((fraction * horizon, controller) for fraction, controller in steps)
+    return SwapSpec(name, condition, times, times[-1][0] + 0.5)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mbpl_control.core.validation import Array
+from mbpl_control.demo.learning import LearningRecord
 from mbpl_control.demo.program import TrialSpec
 
 #: A swap is watched for so long, s: longer than a new law takes to blend in.
@@ -204,6 +205,7 @@ class DemoResult:
         planned: (T+1, 3) m, the frame along the plan.
         skeletons: chain of body positions, (T+1, B, 3) m, by name of the trial.
         bags: whether each can be read.
+        learned: what was learned from trials; None when that part was left out.
         repeated: trials that the manager's safety contract cut short and that were run again, with the reason.
         promises: and whether they were kept.
         versions: of what ran.
@@ -226,6 +228,7 @@ class DemoResult:
     skeletons: Mapping[str, Array]
     bags: tuple[BagCheck, ...]
     repeated: tuple[str, ...]
+    learned: LearningRecord | None
     promises: tuple[Promise, ...]
     versions: Mapping[str, str]
     started: str

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from mbpl_control.demo.plates import plates
-from mbpl_control.demo.program import DISTURBED_FACTOR
 from mbpl_control.demo.records import DemoResult
 from mbpl_control.demo.summary import HEADINGS, rows
 from mbpl_control.report.page import write_page
@@ -27,6 +26,6 @@ def write_report(result: DemoResult, within: float, path: Path) -> Path:
         plates(result),
         result=result,
         headings=HEADINGS,
-        rows=rows(result, within, DISTURBED_FACTOR),
+        rows=rows(result, within),
         links={b.path.name: Path(os.path.relpath(b.path, path.parent)).as_posix() for b in result.bags},
     )

@@ -13,28 +13,33 @@ from pathlib import Path
 from types import FrameType
 
 import numpy as np
+from mbpl_msgs.action import TrainPolicy
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from mbpl_control.agents.ros import POLICY_NODE
 from mbpl_control.core import MbplError
 from mbpl_control.core.validation import Array
 from mbpl_control.core.versions import versions
+from mbpl_control.demo import learning
+from mbpl_control.demo.learning import LearningRecord
 from mbpl_control.demo.process import LaunchedGraph, own_domain
 from mbpl_control.demo.program import (
-    DISTURBED_FACTOR,
     HOLD,
+    ITERATIONS,
     SAMPLED,
-    SWAP_LIMIT,
     SwapSpec,
     TrialSpec,
+    learned_swap_specs,
+    learned_trial_specs,
     swap_specs,
     trial_specs,
 )
 from mbpl_control.demo.reading import check_bag, read_law, read_swaps, read_trial
 from mbpl_control.demo.records import BagCheck, DemoResult, SwapRecord, TrialRecord
 from mbpl_control.demo.report import write_report
-from mbpl_control.demo.session import Session
+from mbpl_control.demo.session import MPC_PLANNER, PLANNER, START_DEADLINE, Session
 from mbpl_control.demo.summary import as_json, judge, promise_lines, rows, terminal_table
 from mbpl_control.demo.tube import frame_tube
 from mbpl_control.nodes.client import GraphClient
@@ -44,7 +49,9 @@ RATE = 200.0
 PACKAGES = ("mujoco", "pin", "numpy", "scipy", "numba", "rosbags", "mcap", "viser")
 
 
-def run_demo(task_name: str, output: Path | None, view: bool = False, seed: int = 0) -> bool:
+def run_demo(
+    task_name: str, output: Path | None, view: bool = False, seed: int = 0, iterations: int = ITERATIONS
+) -> bool:
     """Run the whole demo; whether every promise was kept.
 
     Args:
@@ -52,6 +59,7 @@ def run_demo(task_name: str, output: Path | None, view: bool = False, seed: int 
         output: new directory for bags, report and logs; `runs/demo-<time>` when None.
         view: whether to serve a viewer to the browser.
         seed: of all noise.
+        iterations: of guided policy search; 0 leaves out the part that learns.
 
     Raises:
         MbplError: the directory exists, the graph does not come up or ends, a trial was refused, a bag cannot be read.
@@ -61,18 +69,27 @@ def run_demo(task_name: str, output: Path | None, view: bool = False, seed: int 
     trials, swaps = trial_specs(task, seed), swap_specs(task)
     directory = new_directory(output or Path("runs") / f"demo-{started:%Y%m%d-%H%M%S}")
     console = Console()
-    console.print(f"[bold]mbpl demo[/] {task.name}: {len(trials)} trials, {len(swaps)} runs with swaps → {directory}")
-    with Course(console, steps=1 + 2 * (len(trials) + len(swaps)) + 1) as course:
-        bags, repeated = _run_graph(task, trials, swaps, directory, view, seed, course)
-        records, runs, checks = _read(task, trials, swaps, bags, course)
+    learned = None
+    of_learned = (len(task.conditions) + 1, len(learned_swap_specs(task))) if iterations else (0, 0)
+    count = (len(trials) + of_learned[0], len(swaps) + of_learned[1])
+    console.print(f"[bold]mbpl demo[/] {task.name}: {count[0]} trials, {count[1]} runs with swaps → {directory}")
+    with Course(console, steps=2 + 2 * sum(count) + (iterations + 2 if iterations else 0)) as course:
+        stage = Stage(task, directory, view, seed, course)
+        stage.perform(trials, swaps)
+        if iterations:
+            learned = stage.learn(iterations)
+            also = learned_trial_specs(task, seed, learned.controller, learned.policy)
+            stage.perform_learned(learned, also, learned_swap_specs(task))
+            trials, swaps = (*trials, *also), (*swaps, *learned_swap_specs(task))
+        records, runs, checks = _read(task, trials, swaps, stage.bags, course)
         course.tell("writing the report")
         within = task.success(records[0].states, 0).limit
         when = f"{started:%Y-%m-%d %H:%M:%S}"
-        result = _result(task, records, runs, checks, repeated, within, seed, when, begin)
+        result = _result(task, records, runs, checks, tuple(stage.repeated), learned, within, seed, when, begin)
         report = write_report(result, within, directory / "report.html")
         (directory / "summary.json").write_text(json.dumps(as_json(result), indent=2), encoding="utf-8")
         course.advance()
-    console.print(terminal_table(rows(result, within, DISTURBED_FACTOR)))
+    console.print(terminal_table(rows(result, within)))
     for line in result.repeated:
         console.print(f"[yellow]cut short and run again[/] {escape(line)}")
     for line in promise_lines(result.promises):
@@ -139,51 +156,118 @@ def new_directory(path: Path) -> Path:
     return path
 
 
-def _run_graph(
-    task: Task,
-    trials: tuple[TrialSpec, ...],
-    swaps: tuple[SwapSpec, ...],
-    directory: Path,
-    view: bool,
-    seed: int,
-    course: Course,
-) -> tuple[dict[str, Path], tuple[str, ...]]:
-    """Everything that needs the graph, which is gone when this returns or raises.
+class Stage:
+    """Everything that needs a graph, one after the other; each graph is gone when its part returns or raises.
 
-    Returns:
-        Bags by name of the trial or run, and why trials were run again.
+    Args:
+        task: what runs.
+        directory: of the demo.
+        view: whether to serve a viewer to the browser.
+        seed: of all noise.
+        course: told how it goes on.
+
+    Attributes:
+        bags: by name of the trial or run.
+        repeated: trials that were cut short and run again, and why.
     """
-    bags: dict[str, Path] = {}
-    arguments = {"task": str(task.path), "rate": str(RATE), "seed": str(seed), "view": str(view).lower()}
-    domain = own_domain()
-    with _terminable(), LaunchedGraph(arguments, directory / "graph.log") as launched:
-        try:
-            with GraphClient(timeout=10.0, guard=launched.check) as graph:
-                session = Session(graph, launched, task, (directory / "bags").resolve(), course.tell)
-                since = time.monotonic()
-                session.start()
-                course.say(f"the graph is up after {time.monotonic() - since:.1f} s, in ROS domain {domain}")
-                if view:
-                    course.say(f"viewer: [bold]{session.viewer_address()}[/]")
+
+    def __init__(self, task: Task, directory: Path, view: bool, seed: int, course: Course) -> None:
+        """Keep them."""
+        self.bags: dict[str, Path] = {}
+        self.repeated: list[str] = []
+        self._task, self._directory, self._seed, self._course = task, directory, seed, course
+        self._arguments = {"task": str(task.path), "rate": str(RATE), "seed": str(seed), "view": str(view).lower()}
+        self._view = view
+
+    def perform(self, trials: tuple[TrialSpec, ...], swaps: tuple[SwapSpec, ...]) -> None:
+        """What is planned on the model: the trials, then the runs with swaps."""
+        with self._graph("graph.log", "mbpl.launch.py", {}) as (graph, launched):
+            self._play(self._session(graph, launched, (PLANNER, MPC_PLANNER)), trials, swaps)
+
+    def learn(self, iterations: int) -> LearningRecord:
+        """Learn from trials on a graph that waits for nobody's clock; what came of it."""
+        arguments = {"mode": "lockstep", "start": "false", "record": "false", "view": "false"}
+        course = self._course
+        with self._graph("learning.log", "train.launch.py", arguments) as (graph, _):
+            since = time.monotonic()
+            course.tell("waiting for the nodes that learn")
+            graph.wait_for_services(learning.SERVICES, START_DEADLINE)
+            course.say(f"the graph that learns is up after {time.monotonic() - since:.1f} s")
+            course.advance()
+            seen = [0]
+
+            def show(feedback: TrainPolicy.Feedback) -> None:
+                trial = f"trial {feedback.trial} of {feedback.trials}"
+                course.tell(f"learning without a model: iteration {feedback.iteration} of {iterations}, {trial}")
+                for _ in range(feedback.iteration - 1 - seen[0]):
+                    course.advance()
+                seen[0] = max(seen[0], feedback.iteration - 1)
+
+            record = learning.learn(graph, self._directory / "learning", iterations, self._seed, show)
+            for _ in range(iterations - seen[0]):
                 course.advance()
-                course.say("final distance to the target:")
-                for trial in trials:
-                    bags[trial.name], distance = session.trial(trial)
-                    what = f"{trial.controller:<14}  {trial.world.text:<32}  seed {trial.seed}"
-                    course.say(f"  {what}  [bold]{1e3 * distance:7.1f} mm[/]")
-                    course.advance()
-                for spec in swaps:
-                    bags[spec.name] = session.swaps(spec, seed)
-                    course.say("  swaps: " + " → ".join([HOLD, *(name for _, name in spec.steps)]))
-                    course.advance()
-                course.tell("ending the graph")
-                return bags, tuple(session.repeated)
-        except KeyboardInterrupt:
-            course.say("[yellow]interrupted: ending the graph[/]")
-            raise
-        except MbplError as error:
-            launched.check()
-            raise MbplError(f"{error}{_load()}\nthe log {launched.log} ends with:\n{launched.tail(8)}") from error
+            first, last = record.reports[0], record.reports[-1]
+            course.say(
+                f"learned from {record.trials} trials in {record.seconds:.0f} s: mean cost of a trial "
+                f"[bold]{first.mean('cost'):.0f} → {last.mean('cost'):.0f}[/]"
+            )
+            return record
+
+    def perform_learned(
+        self, learned: LearningRecord, trials: tuple[TrialSpec, ...], swaps: tuple[SwapSpec, ...]
+    ) -> None:
+        """What was learned, in real time."""
+        arguments = {"start": "false", "record": "true"}
+        with self._graph("learned.log", "train.launch.py", arguments) as (graph, launched):
+            session = self._session(graph, launched, (POLICY_NODE,))
+            learning.give(graph, learned)
+            self._play(session, trials, swaps)
+
+    @contextmanager
+    def _graph(self, log: str, file: str, arguments: dict[str, str]) -> Iterator[tuple[GraphClient, LaunchedGraph]]:
+        """A graph and a client of it, with errors that show the end of its log."""
+        domain = own_domain()
+        path = self._directory / log
+        with _terminable(), LaunchedGraph({**self._arguments, **arguments}, path, file) as launched:
+            try:
+                with GraphClient(timeout=10.0, guard=launched.check) as graph:
+                    self._course.tell(f"waiting for the graph, in ROS domain {domain}")
+                    yield graph, launched
+                    self._course.tell("ending the graph")
+            except KeyboardInterrupt:
+                self._course.say("[yellow]interrupted: ending the graph[/]")
+                raise
+            except MbplError as error:
+                launched.check()
+                raise MbplError(f"{error}{_load()}\nthe log {launched.log} ends with:\n{launched.tail(8)}") from error
+
+    def _session(self, graph: GraphClient, launched: LaunchedGraph, planners: tuple[str, ...]) -> Session:
+        """A session on a graph that has come up."""
+        bags, course = (self._directory / "bags").resolve(), self._course
+        session = Session(graph, launched, self._task, bags, course.tell, planners)
+        since = time.monotonic()
+        session.start()
+        course.say(f"the graph is up after {time.monotonic() - since:.1f} s, in ROS domain {own_domain()}")
+        if self._view:
+            course.say(f"viewer: [bold]{session.viewer_address()}[/]")
+        course.advance()
+        return session
+
+    def _play(self, session: Session, trials: tuple[TrialSpec, ...], swaps: tuple[SwapSpec, ...]) -> None:
+        """Trials, then runs with swaps."""
+        course = self._course
+        course.say("final distance to the target:")
+        for trial in trials:
+            self.bags[trial.name], distance = session.trial(trial)
+            start = f"start {trial.condition}"
+            what = f"{trial.controller:<14}  {start}  {trial.world.text:<32}  seed {trial.seed}"
+            course.say(f"  {what}  [bold]{1e3 * distance:7.1f} mm[/]")
+            course.advance()
+        for spec in swaps:
+            self.bags[spec.name] = session.swaps(spec, self._seed)
+            course.say("  swaps: " + " → ".join([HOLD, *(name for _, name in spec.steps)]))
+            course.advance()
+        self.repeated += session.repeated
 
 
 def _read(
@@ -211,6 +295,7 @@ def _result(
     runs: list[SwapRecord],
     checks: list[BagCheck],
     repeated: tuple[str, ...],
+    learned: LearningRecord | None,
     within: float,
     seed: int,
     started: str,
@@ -237,7 +322,8 @@ def _result(
         skeletons={t.spec.name: _skeleton(task, t) for t in records},
         bags=tuple(checks),
         repeated=repeated,
-        promises=judge(records, runs, checks, within, DISTURBED_FACTOR, SWAP_LIMIT),
+        learned=learned,
+        promises=judge(records, runs, checks, within, [c.index for c in task.conditions if not c.held_out]),
         versions=_versions(),
         started=started,
         seconds=time.monotonic() - begin,

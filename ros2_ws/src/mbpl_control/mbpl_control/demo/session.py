@@ -11,21 +11,19 @@ from typing import TypeVar
 
 from mbpl_msgs.action import RunTrial
 
+from mbpl_control.agents.ros import POLICY_NODE
 from mbpl_control.core import MbplError, RefusedError
 from mbpl_control.demo.process import LaunchedGraph
-from mbpl_control.demo.program import HOLD, MPC, SwapSpec, TrialSpec
+from mbpl_control.demo.program import HOLD, MPC, POLICY, SwapSpec, TrialSpec
 from mbpl_control.nodes.client import GraphClient
 from mbpl_control.nodes.disturbed_trial import run_disturbed_trial
 from mbpl_control.tasks import Task
 
 PLANNER, MPC_PLANNER = "ilqr_controller", "mpc_controller"
-SERVICES = (
-    "mujoco_sim/reset",
-    "controller_manager/switch_controller",
-    "bag_recorder/start",
-    f"{PLANNER}/plan",
-    f"{MPC_PLANNER}/plan",
-)
+#: Nodes whose streams begin when they are told, by the controllers that follow them.
+STREAMS = {MPC: MPC_PLANNER, POLICY: POLICY_NODE}
+#: Services that every part needs.
+SERVICES = ("mujoco_sim/reset", "controller_manager/switch_controller", "bag_recorder/start")
 #: s of wall time: the graph must be up by then, on a slow machine that compiles for the first time.
 START_DEADLINE = 120.0
 #: s of wall time for an answer; planning on a busy machine takes a while.
@@ -45,27 +43,35 @@ class Session:
         task: what runs.
         bags: directory of the bags; exists.
         tell: told what goes on, in words.
+        planners: lifecycle nodes that make laws.
     """
 
     def __init__(
-        self, graph: GraphClient, launched: LaunchedGraph, task: Task, bags: Path, tell: Callable[[str], None]
+        self,
+        graph: GraphClient,
+        launched: LaunchedGraph,
+        task: Task,
+        bags: Path,
+        tell: Callable[[str], None],
+        planners: tuple[str, ...],
     ) -> None:
         """Keep them."""
         #: trials that were cut short and run again, and why
         self.repeated: list[str] = []
         self._graph, self._launched, self._task, self._bags, self._tell = graph, launched, task, bags, tell
+        self._planners = planners
 
     def start(self) -> None:
-        """Wait until every node answers and both planners are active.
+        """Wait until every node answers and the planners are active.
 
         Raises:
             MbplError: one does not come, or the graph ended.
         """
         end = time.monotonic() + START_DEADLINE
-        for service in SERVICES:
+        for service in (*SERVICES, *(f"{planner}/plan" for planner in self._planners)):
             self._tell(f"waiting for {service.partition('/')[0]}")
             self._graph.wait_for_services([service], max(end - time.monotonic(), 0.0))
-        for planner in (PLANNER, MPC_PLANNER):
+        for planner in self._planners:
             self._tell(f"waiting for {planner} to be active")
 
             def active(planner: str = planner) -> bool:
@@ -146,9 +152,11 @@ class Session:
             graph.activate(HOLD)
         self._tell(f"{spec.name}: plan")
         graph.reset_sim(spec.condition, seed)
-        plan = graph.plan(PLANNER, spec.condition, timeout=ANSWER_DEADLINE)
-        for name in {controller for _, controller in spec.steps} - {HOLD, MPC}:
-            self._await_law(name, int(plan.sequence))
+        wanted = {controller for _, controller in spec.steps} - {HOLD}
+        if PLANNER in self._planners:
+            plan = graph.plan(PLANNER, spec.condition, timeout=ANSWER_DEADLINE)
+            for name in wanted - STREAMS.keys():
+                self._await_law(name, int(plan.sequence))
         metadata = {
             "task": self._task.name,
             "task_hash": self._task.hash,
@@ -161,8 +169,9 @@ class Session:
         ending = "aborted"
         try:
             # the horizon of the receding planner begins now: it is told last
-            goal = graph.plan(MPC_PLANNER, spec.condition, timeout=ANSWER_DEADLINE)
-            self._await_law(MPC, int(goal.sequence) + 1)
+            for name in sorted(wanted & STREAMS.keys()):
+                goal = graph.plan(STREAMS[name], spec.condition, timeout=ANSWER_DEADLINE)
+                self._await_law(name, int(goal.sequence) + 1)
             begin = self._stamp()
             for offset, controller in spec.steps:
                 self._until_stamp(begin + offset)

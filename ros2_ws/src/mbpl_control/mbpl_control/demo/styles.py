@@ -14,6 +14,8 @@ COLORS = {
     "ilqr_feedback": "#1f87d0",
     "ilqr_sampled": "#00a37a",
     "ilqr_mpc": "#c56cae",
+    "learned_0": "#c9a400",
+    "neural_policy": "#6f6fd8",
     "hold": "#8a8f98",
     "fallback": "#b8912c",
 }
@@ -22,9 +24,13 @@ LABELS = {
     "ilqr_feedback": "mean feedback",
     "ilqr_sampled": "sampled feedback",
     "ilqr_mpc": "iLQR-MPC",
+    "learned_0": "LQR-FLM",
+    "neural_policy": "neural policy",
     "hold": "hold",
     "fallback": "fallback",
 }
+#: Of abscissas.
+TIME = "time since activation [s]"
 TARGET, ALARM = "#1a9641", "#c0392b"
 PLAN_STYLE: dict[str, Any] = {"color": INK, "linestyle": (0, (3, 2)), "linewidth": 1.1}
 

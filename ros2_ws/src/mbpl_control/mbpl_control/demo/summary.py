@@ -14,7 +14,19 @@ from rich.text import Text
 
 from mbpl_control.demo.plates import inside_fraction
 from mbpl_control.demo.plates_runtime import all_latencies
-from mbpl_control.demo.program import FEEDBACK, HOLD, MPC, OPEN_LOOP, SAMPLED
+from mbpl_control.demo.program import (
+    DISTURBED_FACTOR,
+    FEEDBACK,
+    HOLD,
+    LEARNED,
+    LEARNED_FACTOR,
+    MPC,
+    OPEN_LOOP,
+    POLICY,
+    SAMPLED,
+    SWAP_LIMIT,
+    TrialSpec,
+)
 from mbpl_control.demo.records import BagCheck, DemoResult, Promise, SwapRecord, TrialRecord
 
 HEADINGS = (
@@ -28,7 +40,15 @@ HEADINGS = (
     "largest jump at a swap",
 )
 SHORT_HEADINGS = ("task", "controller", "disturbance", "final\ndistance", "cost", "deadline\nmisses", "jump at\na swap")
-SHORT_LABELS = {OPEN_LOOP: "open loop", FEEDBACK: "feedback", SAMPLED: "sampled", MPC: "MPC", HOLD: "hold"}
+SHORT_LABELS = {
+    OPEN_LOOP: "open loop",
+    FEEDBACK: "feedback",
+    SAMPLED: "sampled",
+    MPC: "MPC",
+    HOLD: "hold",
+    LEARNED: "LQR-FLM",
+    POLICY: "policy",
+}
 
 
 @dataclass(frozen=True)
@@ -53,8 +73,7 @@ def judge(
     swaps: Sequence[SwapRecord],
     bags: Sequence[BagCheck],
     within: float,
-    disturbed_factor: float,
-    swap_limit: float,
+    training: Sequence[int] = (),
 ) -> tuple[Promise, ...]:
     """What the demo promises, held against what happened.
 
@@ -63,11 +82,10 @@ def judge(
         swaps: all runs with swaps.
         bags: whether each can be read.
         within: m, distance the task's success allows.
-        disturbed_factor: of `within`, where the robot was pushed or is heavier.
-        swap_limit: fraction of its limit a command may change by at a swap.
+        training: start conditions that something was learned from.
     """
     promises = []
-    for world, factor in (("none", 1.0), ("push", disturbed_factor), ("model error", disturbed_factor)):
+    for world, factor in (("none", 1.0), ("push", DISTURBED_FACTOR), ("model error", DISTURBED_FACTOR)):
         mine = [t for t in trials if t.spec.world.name == world and t.spec.controller in (FEEDBACK, SAMPLED)]
         worst = max(t.final_distance for t in mine)
         limit = factor * within
@@ -75,17 +93,18 @@ def judge(
         text = f"feedback ends within {1e3 * limit:.0f} mm of the target, {where}"
         promises.append(Promise(text, f"{1e3 * worst:.1f} mm at most", worst <= limit))
     bare = min(t.final_distance for t in trials if (t.spec.controller, t.spec.world.name) == (OPEN_LOOP, "push"))
-    limit = 2.0 * disturbed_factor * within
+    limit = 2.0 * DISTURBED_FACTOR * within
     promises.append(
         Promise(f"open loop ends more than {1e3 * limit:.0f} mm away, pushed", f"{1e3 * bare:.0f} mm", bare > limit)
     )
+    promises += _learned_promises(trials, within, training)
     jump = max(s.largest_jump for s in swaps)
     count = sum(len(s.swaps) for s in swaps)
     promises.append(
         Promise(
-            f"no command jumps by more than {100.0 * swap_limit:.0f} % of its limit at a swap",
+            f"no command jumps by more than {100.0 * SWAP_LIMIT:.0f} % of its limit at a swap",
             f"{100.0 * jump:.2f} % at most, {count} swaps",
-            jump <= swap_limit,
+            jump <= SWAP_LIMIT,
         )
     )
     broken = [b for b in bags if b.problem]
@@ -96,15 +115,28 @@ def judge(
     return tuple(promises)
 
 
-def rows(result: DemoResult, within: float, disturbed_factor: float) -> tuple[Row, ...]:
+def _learned_promises(trials: Sequence[TrialRecord], within: float, training: Sequence[int]) -> list[Promise]:
+    """Of what was learned, at the starts it was learned from."""
+    limit, promises = LEARNED_FACTOR * within, []
+    for controller, what in ((LEARNED, "the controller"), (POLICY, "the policy")):
+        mine = [t for t in trials if t.spec.controller == controller and t.spec.condition in training]
+        if mine:
+            worst = max(t.final_distance for t in mine)
+            text = f"{what} learned without a model ends within {1e3 * limit:.0f} mm, where it was learned"
+            promises.append(Promise(text, f"{1e3 * worst:.1f} mm at most, {len(mine)} trials", worst <= limit))
+    return promises
+
+
+def rows(result: DemoResult, within: float) -> tuple[Row, ...]:
     """The table: trials, then runs with swaps."""
     out = []
     for t in result.trials:
-        limit = within if t.spec.world.name == "none" else disturbed_factor * within
-        verdict = "good" if t.final_distance <= limit else "bad"
+        verdict = "good" if t.final_distance <= allowance(t.spec) * within else "bad"
         distance, cost, misses = f"{1e3 * t.final_distance:.1f} mm", f"{t.cost:.1f}", str(t.deadline_misses)
-        cells = (result.task, t.spec.controller, t.spec.world.text, str(t.spec.seed), distance, cost, misses, "–")
+        who = t.spec.controller + (f", start {t.spec.condition}" if t.spec.controller == POLICY else "")
+        cells = (result.task, who, t.spec.world.text, str(t.spec.seed), distance, cost, misses, "–")
         label = SHORT_LABELS[t.spec.controller] + (f", seed {t.spec.seed}" if t.spec.controller == SAMPLED else "")
+        label += f", start {t.spec.condition}" if t.spec.controller in (LEARNED, POLICY) else ""
         short = (result.task, label, t.spec.world.short, distance, cost, misses, "–")
         out.append(Row(cells, short, verdict, t.bag.name))
     for s in result.swaps:
@@ -114,6 +146,13 @@ def rows(result: DemoResult, within: float, disturbed_factor: float) -> tuple[Ro
         short = (result.task, " → ".join(SHORT_LABELS.get(n, n) for n in names), "none", "–", "–", misses, jump)
         out.append(Row(cells, short, "", s.bag.name))
     return tuple(out)
+
+
+def allowance(spec: TrialSpec) -> float:
+    """Times the distance the task's success allows that a trial may end at."""
+    if spec.controller in (LEARNED, POLICY):
+        return LEARNED_FACTOR
+    return 1.0 if spec.world.name == "none" else DISTURBED_FACTOR
 
 
 def terminal_table(table_rows: Sequence[Row]) -> Table:
@@ -180,9 +219,23 @@ def as_json(result: DemoResult) -> dict[str, Any]:
             }
             for s in result.swaps
         ],
+        "learned": _learned_json(result),
         "latency_ms": {"p50": p50, "p99": p99, "max": largest, "commands": len(latencies)},
         "inside_two_sigma": inside_fraction(result),
         "repeated": list(result.repeated),
         "bags": [{"bag": b.path.name, "messages": b.messages, "problem": b.problem} for b in result.bags],
         "versions": dict(result.versions),
+    }
+
+
+def _learned_json(result: DemoResult) -> dict[str, Any] | None:
+    learned = result.learned
+    if learned is None:
+        return None
+    return {
+        "run": learned.directory.name,
+        "iterations": len(learned.reports),
+        "trials": learned.trials,
+        "seconds": learned.seconds,
+        "cost": [report.mean("cost") for report in learned.reports],
     }

@@ -18,12 +18,14 @@ TITLES = {
     "cost_noise_free": "Cost without exploration",
     "success": "Success, with exploration",
     "success_noise_free": "Success, without exploration",
+    "distance": "Distance at the end, with exploration [m]",
+    "policy_distance": "Distance at the end, the policy alone [m]",
     "kl": "KL divergence of the step [nats]",
     "eta": "Dual variable η",
     "step_multiplier": "Step multiplier",
 }
 #: Drawn on a logarithmic axis, when every value is above zero.
-LOGARITHMIC = ("eta", "step_multiplier", "kl")
+LOGARITHMIC = ("eta", "step_multiplier", "kl", "distance", "policy_distance")
 #: Drawn together, as what the task is about; everything else is about how the learner went.
 OUTCOME = ("cost", "success")
 
