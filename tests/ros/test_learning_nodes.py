@@ -13,11 +13,13 @@ from listening import Listener
 from mbpl_msgs.action import RunTrial, TrainPolicy
 from mbpl_msgs.msg import LinearGaussianController, LinearGaussianDynamics
 from std_srvs.srv import SetBool, Trigger
+from typer.testing import CliRunner
 
 from mbpl_control.agents.pool import AgentRunner
 from mbpl_control.agents.recipe import AgentRecipe
 from mbpl_control.agents.ros import RosAgent
-from mbpl_control.core import ExecutionMode, RefusedError
+from mbpl_control.cli.main import app
+from mbpl_control.core import ExecutionMode, RefusedError, Trial
 from mbpl_control.learning.registry import build_learner
 from mbpl_control.nodes import conversions as convert
 from mbpl_control.nodes.client import GraphClient
@@ -81,6 +83,19 @@ def test_a_trial_of_a_policy_on_the_graph_equals_the_same_trial_in_process_to_th
         np.testing.assert_array_equal(found.states, expected.states)
         np.testing.assert_array_equal(found.actions, expected.actions)
         assert found.cost == expected.cost
+
+
+@pytest.mark.launch(fixture=graph)
+def test_a_policy_in_a_file_is_tried_on_the_graph_from_the_shell_as_it_is_in_process(
+    client: GraphClient, tmp_path: Path
+) -> None:
+    task = load_task(TASK)
+    policy, saved = untrained(task, 6), tmp_path / "trial.npz"
+    expected = AgentRecipe.in_lockstep(task, RATE).build().run(policy, ExecutionMode.MEAN, 1, 6)
+    words = ["trial", "--controller", str(policy.save(tmp_path / "policy.npz")), "--agent", "ros"]
+    result = CliRunner().invoke(app, [*words, "--condition", "1", "--seed", "6", "--no-record", "--save", str(saved)])
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(Trial.load(saved).states, expected.states)
 
 
 def in_process(path: Path, method: str, iterations: int, seed: int) -> RunDirectory:

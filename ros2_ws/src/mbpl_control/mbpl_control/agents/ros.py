@@ -22,21 +22,30 @@ from mbpl_control.tasks.task import Task
 POLICY_NODE = "neural_policy"
 
 
-def load_law(client: GraphClient, controller: LinearGaussianController, mode: ExecutionMode) -> None:
-    """Load a law into the running controller manager, under the name `UNDER_TRIAL`.
+def load_law(client: GraphClient, law: Law, mode: ExecutionMode) -> None:
+    """Load a controller into the running manager, or let it follow the node of policies, as `UNDER_TRIAL`.
 
     Raises:
         RefusedError: the manager does not take it.
     """
-    client.load(
-        LoadController.Request(
-            name=UNDER_TRIAL,
-            type="linear_gaussian",
-            mode=mode.value,
-            law=[convert.controller_to_msg(controller)],
-            replace=True,
-        )
-    )
+    request = LoadController.Request(name=UNDER_TRIAL, mode=mode.value, replace=True)
+    if isinstance(law, LinearGaussianController):
+        request.type, request.law = "linear_gaussian", [convert.controller_to_msg(law)]
+    else:
+        request.type, request.source = "feedback_law", f"{POLICY_NODE}/feedback_law"
+    client.load(request)
+
+
+def give_policy(client: GraphClient, policy: GaussianPolicy) -> None:
+    """Have the node of policies execute this one.
+
+    Raises:
+        RefusedError: it does not fit the graph's task.
+        MbplError: there is no such node.
+    """
+    # the node has read it when it answers
+    with tempfile.TemporaryDirectory(prefix="mbpl-policy-") as directory:
+        client.set_checkpoint(policy.save(Path(directory) / "policy.npz"), POLICY_NODE)
 
 
 class RosAgent(Agent):
@@ -59,10 +68,10 @@ class RosAgent(Agent):
 
     def run(self, law: Law, mode: ExecutionMode, condition: int, seed: int) -> Trial:
         """See `Agent.run`."""
-        if isinstance(law, LinearGaussianController):
-            load_law(self._client, law, mode)
-        else:
-            self._load_policy(law, mode)
+        if isinstance(law, GaussianPolicy) and law.hash != self._policy:
+            give_policy(self._client, law)
+            self._policy = law.hash
+        load_law(self._client, law, mode)
         goal = RunTrial.Goal(
             condition=condition,
             controller=UNDER_TRIAL,
@@ -77,20 +86,3 @@ class RosAgent(Agent):
                 f"here it is '{self.task.name}' ({self.task.hash})"
             )
         return replace(trial, controller=law_name(law))
-
-    def _load_policy(self, policy: GaussianPolicy, mode: ExecutionMode) -> None:
-        """Give the policy to the node that executes it, and that node's knots to the controller under trial."""
-        if policy.hash != self._policy:
-            # the node has read it when it answers
-            with tempfile.TemporaryDirectory(prefix="mbpl-policy-") as directory:
-                self._client.set_checkpoint(policy.save(Path(directory) / "policy.npz"), POLICY_NODE)
-            self._policy = policy.hash
-        self._client.load(
-            LoadController.Request(
-                name=UNDER_TRIAL,
-                type="feedback_law",
-                mode=mode.value,
-                source=f"{POLICY_NODE}/feedback_law",
-                replace=True,
-            )
-        )

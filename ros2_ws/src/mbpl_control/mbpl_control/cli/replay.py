@@ -21,10 +21,10 @@ from mbpl_control.runs.description import RunDescription
 from mbpl_control.tasks.task import Task, load_task
 
 if TYPE_CHECKING:
-    from mbpl_control.policies.policy import GaussianPolicy
+    from mbpl_control.agents.agent import Law
 
 
-def load_law(path: Path) -> LinearGaussianController | GaussianPolicy:
+def load_law(path: Path) -> Law:
     """A controller or a policy from its file.
 
     Raises:
@@ -60,7 +60,7 @@ def task_of(path: Path, name: str | None) -> Task:
     raise InvalidFieldError("mbpl trial", "--task", "none", f"given: {path} does not lie in the directory of a run")
 
 
-def condition_of(law: LinearGaussianController | GaussianPolicy, given: int | None) -> int:
+def condition_of(law: Law, given: int | None) -> int:
     """The start condition asked for, else the one the law says it was made for, else 0."""
     if given is not None:
         return given
@@ -110,19 +110,13 @@ def check_trial(
         raise InvalidFieldError(owner, "--bag or --label", "given", "left out in process: nothing is recorded there")
 
 
-def graph_law(
-    path: Path, mode: str, condition: int | None
-) -> tuple[tuple[LinearGaussianController, ExecutionMode], int]:
-    """What the graph is given to try a controller from a file: law and mode, and the start condition.
+def graph_law(path: Path, mode: str, condition: int | None) -> tuple[tuple[Law, ExecutionMode], int]:
+    """What the graph is given to try a law from a file: law and mode, and the start condition.
 
     Raises:
-        InvalidFieldError: the file holds a policy.
+        FileFormatError: the file holds no law.
     """
     law = load_law(path)
-    if not isinstance(law, LinearGaussianController):
-        raise InvalidFieldError(
-            "mbpl trial", "--controller", f"a policy in {path}", "a controller with --agent ros: policies run in a node"
-        )
     return (law, ExecutionMode(mode)), condition_of(law, condition)
 
 

@@ -10,13 +10,15 @@ from mbpl_msgs.action import RunTrial
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from mbpl_control.agents.agent import Law, law_name
 from mbpl_control.agents.mujoco import Disturbance
-from mbpl_control.agents.ros import UNDER_TRIAL, load_law
+from mbpl_control.agents.ros import UNDER_TRIAL, give_policy, load_law
 from mbpl_control.cli.graph import joined
 from mbpl_control.cli.outcome import show_outcome
-from mbpl_control.core import ExecutionMode, LinearGaussianController
+from mbpl_control.core import ExecutionMode
 from mbpl_control.nodes.conversions import trial_from_msg
 from mbpl_control.nodes.disturbed_trial import run_disturbed_trial
+from mbpl_control.policies.policy import GaussianPolicy
 
 
 def run_trial(
@@ -24,7 +26,7 @@ def run_trial(
     condition: int,
     seed: int,
     *,
-    law: tuple[LinearGaussianController, ExecutionMode] | None = None,
+    law: tuple[Law, ExecutionMode] | None = None,
     record: bool,
     bag: Path | None,
     label: str,
@@ -40,7 +42,7 @@ def run_trial(
         controller: name of a controller of the manager; of the law's file when there is one.
         condition: start condition.
         seed: of all noise.
-        law: a law of one's own, which the manager is given for the trial, and its mode.
+        law: a law of one's own, which the graph is given for the trial, and its mode.
         record: whether a bag is recorded.
         bag: its directory.
         label: free text.
@@ -69,6 +71,8 @@ def run_trial(
             progress.update(bar, description=feedback.phase, total=steps, completed=feedback.step)
 
         if law is not None:
+            if isinstance(law[0], GaussianPolicy):
+                give_policy(graph, law[0])
             load_law(graph, *law)
         result = run_disturbed_trial(graph, goal, push, mass_scale, on_feedback=show)
     trial = trial_from_msg(result.trial)
@@ -76,7 +80,7 @@ def run_trial(
         trial.save(save)
     outcome = {
         "task": trial.task,
-        "controller": controller if law is None else law[0].name,
+        "controller": controller if law is None else law_name(law[0]),
         "condition": trial.condition,
         "seed": trial.seed,
         "steps": trial.steps,

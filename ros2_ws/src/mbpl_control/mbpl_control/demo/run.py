@@ -186,7 +186,9 @@ class Stage:
 
     def learn(self, iterations: int) -> LearningRecord:
         """Learn from trials on a graph that waits for nobody's clock; what came of it."""
-        arguments = {"mode": "lockstep", "start": "false", "record": "false", "view": "false"}
+        # a state for each step of the task is what learning needs; more would only take longer
+        rate = str(1.0 / self._task.dt)
+        arguments = {"mode": "lockstep", "rate": rate, "start": "false", "record": "false", "view": "false"}
         course = self._course
         with self._graph("learning.log", "train.launch.py", arguments) as (graph, _):
             since = time.monotonic()
