@@ -11,6 +11,7 @@ from launch_ros.actions import Node
 from listening import Listener
 from mbpl_msgs.action import RunTrial
 from sensor_msgs.msg import JointState
+from trying import run_whole_trial
 
 from mbpl_control.nodes.client import GraphClient
 from mbpl_control.nodes.conversions import trial_from_msg
@@ -47,9 +48,11 @@ def test_a_trial_leads_the_robot_to_the_start_within_a_third_of_its_speed_limits
     assert np.abs(task.condition(0).state[: task.robot.nq] - start).max() > 0.1
     with Listener(client.node, JointState, "joint_states", RECORDER) as heard:
         phases: list[str] = []
-        result = client.run_trial(
+        result = run_whole_trial(
+            client,
             RunTrial.Goal(controller="ilqr_feedback", condition=condition),
             on_feedback=lambda feedback: phases.append(feedback.phase),
+            begin=heard.messages.clear,
         )
         approach = list(heard.messages)
     trial = trial_from_msg(result.trial)

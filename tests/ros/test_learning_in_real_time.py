@@ -15,6 +15,7 @@ from listening import Listener
 from mbpl_msgs.action import RunTrial, TrainPolicy
 from mbpl_msgs.msg import FeedbackLaw, JointCommand
 from std_msgs.msg import String
+from trying import run_whole_trial
 
 from mbpl_control.core import RefusedError, StateDefinition
 from mbpl_control.nodes import conversions as convert
@@ -102,7 +103,14 @@ def test_a_checkpoint_is_swapped_while_a_trial_runs_and_every_state_goes_on_bein
         Listener(client.node, FeedbackLaw, "neural_policy/feedback_law", LAWS) as laws,
         Listener(client.node, String, "neural_policy/checkpoint", LATCHED) as checkpoints,
     ):
-        trial = convert.trial_from_msg(client.run_trial(RunTrial.Goal(controller="neural_policy"), 60.0, swap).trial)
+
+        def begin() -> None:
+            client.set_checkpoint(one)
+            for kept in (swapped, commands.messages, laws.messages):
+                kept.clear()
+
+        goal = RunTrial.Goal(controller="neural_policy")
+        trial = convert.trial_from_msg(run_whole_trial(client, goal, on_feedback=swap, begin=begin).trial)
         checkpoints.wait(lambda m: m and m[-1].data.startswith(str(other)))
         during = [m for m in commands.messages if m.controller == "neural_policy"]
         told = list(laws.messages)
