@@ -90,13 +90,14 @@ def test_a_checkpoint_is_swapped_while_a_trial_runs_and_every_state_goes_on_bein
     task = load_task(TASK)
     one, other = (policy(task, seed, tmp_path / f"{seed}.npz") for seed in (1, 2))
     name = client.set_checkpoint(one)
+    asked: list[threading.Thread] = []
     swapped: list[str] = []
 
     def swap(feedback: RunTrial.Feedback) -> None:
-        if feedback.phase == "run" and feedback.step > 10 and not swapped:
-            swapped.append("asked")
+        if feedback.phase == "run" and feedback.step > 10 and not asked:
             # from a thread of its own, since feedback comes from the one that hears the answer
-            threading.Thread(target=lambda: swapped.append(client.set_checkpoint(other))).start()
+            asked.append(threading.Thread(target=lambda: swapped.append(client.set_checkpoint(other))))
+            asked[0].start()
 
     with (
         Listener(client.node, JointCommand, "joint_commands", RECORDER) as commands,
@@ -105,8 +106,10 @@ def test_a_checkpoint_is_swapped_while_a_trial_runs_and_every_state_goes_on_bein
     ):
 
         def begin() -> None:
+            for thread in asked:
+                thread.join()
             client.set_checkpoint(one)
-            for kept in (swapped, commands.messages, laws.messages):
+            for kept in (asked, swapped, commands.messages, laws.messages):
                 kept.clear()
 
         goal = RunTrial.Goal(controller="neural_policy")
@@ -115,7 +118,8 @@ def test_a_checkpoint_is_swapped_while_a_trial_runs_and_every_state_goes_on_bein
         during = [m for m in commands.messages if m.controller == "neural_policy"]
         told = list(laws.messages)
     assert (trial.stop_reason, trial.steps) == ("completed", task.horizon)
-    assert swapped[1].startswith(str(other)) and swapped[1] != name
+    asked[0].join()
+    assert swapped[0].startswith(str(other)) and swapped[0] != name
     # how fast states and laws follow each other is the machine's affair; that they do without a hole is ours: the
     # policy kept every joint, and no knot came later than the manager waits for before it falls back
     first, last = (commands.messages.index(m) for m in (during[0], during[-1]))
