@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from mbpl_msgs import msg, srv
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -17,12 +17,13 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
-from mbpl_control.core import MbplError
+from mbpl_control.core import MbplError, Refusal
 from mbpl_control.nodes import conversions as convert
+from mbpl_control.nodes.diagnostics import OK, WARN, Diagnostics, refusals
 from mbpl_control.nodes.node_tools import declare, on_change
 from mbpl_control.nodes.node_tools import main as run_node
 from mbpl_control.nodes.priority_executor import node_priority
-from mbpl_control.nodes.qos import EVENTS, LATCHED, SENSOR
+from mbpl_control.nodes.qos import LATCHED, SENSOR
 from mbpl_control.tasks import load_task
 from mbpl_sim.simulation import Simulation, SimulationOptions
 
@@ -41,6 +42,8 @@ CHANGEABLE = (
 )
 #: Periods a paused simulation advances at one request; more would keep it from answering anything else.
 MOST_STEPS = 100_000
+#: What can be wrong with a command.
+COMMAND_REFUSALS = (Refusal.JOINTS, Refusal.DEFINITION, Refusal.SHAPE, Refusal.NOT_FINITE)
 DESCRIPTIONS = {
     "rate": "Hz of joint states and commands.",
     "timestep": "s of a physics step at most; 0: that of the robot's file.",
@@ -87,7 +90,7 @@ class MujocoSim(Node):
         self._paused = False
         #: stamp at which the clock stops by itself
         self._pause_ns: int | None = None
-        self._refused = 0
+        self._refused: Counter[Refusal] = Counter()
         self._overruns = 0
         self._answered = 0
         #: s from a state's sending to the arrival of its answer, one a period, NaN while there is none
@@ -99,7 +102,8 @@ class MujocoSim(Node):
         self._clock_out = self.create_publisher(ClockMessage, "/clock", SENSOR)
         self._clock_every = max(1, round(options.rate / 100.0))
         self._periods = 0
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", EVENTS)
+        self._diagnostics = Diagnostics(self, "simulation", hardware=self._task.robot.name)
+        self._diagnostics.open(None)
         self._description = self.create_publisher(String, "robot_description", LATCHED)
         self._description.publish(String(data=self._task.robot.description))
         commands = self.create_subscription(msg.JointCommand, "joint_commands", self._on_command, SENSOR)
@@ -208,10 +212,12 @@ class MujocoSim(Node):
     def _on_command(self, message: msg.JointCommand) -> None:
         arrived = time.monotonic_ns()
         if message.joint_names != self._driven:
-            self._refuse(f"joints are {', '.join(message.joint_names)}; this robot's are {', '.join(self._driven)}")
+            found = ", ".join(message.joint_names)
+            self._refuse(f"joints are {found}; this robot's are {', '.join(self._driven)}", Refusal.JOINTS)
             return
         if message.interface != self._task.action.interface:
-            self._refuse(f"interface is '{message.interface}'; must be '{self._task.action.interface}'")
+            found = f"interface is '{message.interface}'; must be '{self._task.action.interface}'"
+            self._refuse(found, Refusal.DEFINITION)
             return
         stamp = convert.time_to_ns(message.header.stamp)
         current = stamp == self.simulation.now_ns
@@ -220,7 +226,7 @@ class MujocoSim(Node):
         try:
             self.simulation.command(np.array(message.values))
         except MbplError as error:
-            self._refuse(str(error))
+            self._refuse(str(error), error.refusal)
             return
         if message.state_sequence:
             self._keep_latency(self.simulation.now_ns - stamp, arrived)
@@ -242,8 +248,8 @@ class MujocoSim(Node):
             self._answered += 1
             self._latencies[-back] = 1e-9 * (arrived_ns - self._sent[-back])
 
-    def _refuse(self, reason: str) -> None:
-        self._refused += 1
+    def _refuse(self, reason: str, kind: Refusal) -> None:
+        self._refused[kind] += 1
         self.get_logger().warning(f"command refused: {reason}", throttle_duration_sec=1.0)
 
     # --- services ---
@@ -308,29 +314,19 @@ class MujocoSim(Node):
     # --- reports ---
 
     def _report(self) -> None:
-        recent = [value for value in self._latencies[-1000:] if not math.isnan(value)]
-        latency = f"{1e3 * float(np.median(recent)):.3f}" if recent else "none"
-        values = {
+        recent = [1e3 * value for value in self._latencies[-1000:] if not math.isnan(value)]
+        middle, high = np.percentile(recent, (50.0, 99.0)) if recent else (-1.0, -1.0)
+        figures = {
             "simulated time [s]": f"{self.simulation.time:.3f}",
-            "overruns": str(self._overruns),
-            "commands refused": str(self._refused),
-            "states answered": str(self._answered),
-            "round trip median [ms]": latency,
+            "overruns": self._overruns,
+            "states answered": self._answered,
+            "round trip median [ms]": float(middle),
+            "round trip 99 % [ms]": float(high),
             "brakes": "locked" if self.simulation.braked else "open",
+            **refusals("commands", self._refused, COMMAND_REFUSALS),
         }
-        report = DiagnosticArray()
-        report.header.stamp = self.get_clock().now().to_msg()
-        level = DiagnosticStatus.WARN if self._refused else DiagnosticStatus.OK
-        report.status = [
-            DiagnosticStatus(
-                level=level,
-                name=f"{self.get_fully_qualified_name()}: simulation",
-                message="paused" if self._paused else "running",
-                hardware_id=self._task.robot.name,
-                values=[KeyValue(key=k, value=v) for k, v in values.items()],
-            )
-        ]
-        self._diagnostics.publish(report)
+        level = WARN if self._refused else OK
+        self._diagnostics.tell("paused" if self._paused else "running", level, figures)
         if not self._latency_file:
             del self._latencies[:-2000], self._sent[:-2000]
 

@@ -85,7 +85,7 @@ def test_a_state_from_the_past_and_one_that_is_not_finite_are_refused_and_not_an
     bench.q[0] = np.nan
     assert bench.tick() is None
     assert bench.core.counters.last_refusal == "state: it holds numbers that are not finite"
-    assert (bench.core.counters.states_refused, bench.core.counters.ticks) == (2, ticks)
+    assert (bench.core.counters.states_refused.total(), bench.core.counters.ticks) == (2, ticks)
     bench.q[0] = 0.0
     np.testing.assert_allclose(bench.tick().values, [3.0, 0.0], atol=1e-12)
 

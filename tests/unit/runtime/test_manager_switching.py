@@ -162,7 +162,7 @@ def test_a_state_that_is_sent_again_is_answered_once_and_once_more_after_a_switc
     again = bench.tick(0.0)
     assert (again.controller, again.switched) == ("hold", True)
     assert bench.tick(0.0) is None
-    assert bench.core.counters.states_refused == 0
+    assert bench.core.counters.states_refused.total() == 0
 
 
 def test_the_seed_of_the_next_activation_decides_its_noise(make_bench, make_law) -> None:
@@ -194,5 +194,5 @@ def test_a_law_for_another_state_is_refused_and_the_controller_keeps_its_own(ben
         bench.law("mean", make_controller())
     np.testing.assert_allclose(bench.tick().values, [3.0, 0.0], atol=1e-12)
     assert bench.core.registry.get("mean").reason.startswith("law refused: ")
-    assert bench.core.counters.laws_refused == 1
+    assert bench.core.counters.laws_refused.total() == 1
     assert bench.core.counters.laws_accepted == 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import mujoco
 import numpy as np
 
-from mbpl_control.core import InvalidFieldError, ModelError, RefusedError
+from mbpl_control.core import InvalidFieldError, ModelError, Refusal, RefusedError
 from mbpl_control.core.validation import Array, check_choice, float_array
 from mbpl_control.models.mujoco_dynamics import diverged
 from mbpl_control.tasks.task import Task
@@ -226,9 +226,10 @@ class Simulation:
         values = np.asarray(values, dtype=np.float64)
         if values.shape != (self.robot.action.size,):
             wanted = f"{self.robot.action.size} numbers"
-            raise InvalidFieldError("JointCommand", "values", f"{values.size} numbers", wanted)
+            raise InvalidFieldError("JointCommand", "values", f"{values.size} numbers", wanted, Refusal.SHAPE)
         if not np.isfinite(values).all():
-            raise InvalidFieldError("JointCommand", "values", "a number that is not finite", "finite")
+            found = "a number that is not finite"
+            raise InvalidFieldError("JointCommand", "values", found, "finite", Refusal.NOT_FINITE)
         if self.options.drop_commands and self._rng.random() < self.options.drop_commands:
             return
         self._command_ns = self.now_ns

@@ -15,6 +15,7 @@ from mbpl_control.core.errors import (
     TaskError,
 )
 from mbpl_control.core.feedback_law import FeedbackLaw
+from mbpl_control.core.refusal import Refusal
 from mbpl_control.core.state_definition import (
     StateBlock,
     StateDefinition,
@@ -35,6 +36,7 @@ __all__ = [
     "LinearGaussianDynamics",
     "MbplError",
     "ModelError",
+    "Refusal",
     "RefusedError",
     "SolverError",
     "StateBlock",

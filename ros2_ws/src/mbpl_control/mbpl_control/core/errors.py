@@ -5,9 +5,23 @@ Every message names the thing, what was found, what is allowed, and where to loo
 
 from __future__ import annotations
 
+from mbpl_control.core.refusal import Refusal
+
 
 class MbplError(Exception):
-    """Root of every error that mbpl raises on purpose."""
+    """Root of every error that mbpl raises on purpose.
+
+    Attributes:
+        refusal: which kind of refusal it is, where it tells of one.
+    """
+
+    refusal = Refusal.OTHER
+
+    def __init__(self, *message: object, refusal: Refusal | None = None) -> None:
+        """Keep the message, and the kind unless it is that of the class."""
+        super().__init__(*message)
+        if refusal is not None:
+            self.refusal = refusal
 
 
 class InvalidFieldError(MbplError):
@@ -20,9 +34,11 @@ class InvalidFieldError(MbplError):
         allowed: what is allowed, in words.
     """
 
-    def __init__(self, owner: str, field: str, found: str, allowed: str) -> None:
+    refusal = Refusal.VALUE
+
+    def __init__(self, owner: str, field: str, found: str, allowed: str, refusal: Refusal | None = None) -> None:
         """Compose the message from its four parts."""
-        super().__init__(f"{owner}.{field}: found {found}; must be {allowed}")
+        super().__init__(f"{owner}.{field}: found {found}; must be {allowed}", refusal=refusal)
         self.owner = owner
         self.field = field
         self.found = found
@@ -31,6 +47,8 @@ class InvalidFieldError(MbplError):
 
 class DefinitionMismatchError(MbplError):
     """A law or a trial speaks of another state or action than the receiver has."""
+
+    refusal = Refusal.DEFINITION
 
 
 class FileFormatError(MbplError):

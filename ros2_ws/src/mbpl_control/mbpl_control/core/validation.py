@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mbpl_control.core.errors import InvalidFieldError
+from mbpl_control.core.refusal import Refusal
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -43,13 +44,13 @@ def float_array(owner: str, field: str, value: ArrayLike, shape: Sequence[int | 
     try:
         array = np.array(value, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:
-        raise InvalidFieldError(owner, field, repr(value)[:80], "an array of numbers") from error
+        raise InvalidFieldError(owner, field, repr(value)[:80], "an array of numbers", Refusal.SHAPE) from error
     wanted = tuple("any" if size is None else size for size in shape)
     matches = array.ndim == len(shape) and all(
         size is None or size == have for size, have in zip(shape, array.shape, strict=True)
     )
     if not matches:
-        raise InvalidFieldError(owner, field, f"shape {array.shape}", f"of shape {wanted}")
+        raise InvalidFieldError(owner, field, f"shape {array.shape}", f"of shape {wanted}", Refusal.SHAPE)
     check_finite(owner, field, array)
     array.setflags(write=False)
     return array
@@ -59,7 +60,7 @@ def check_finite(owner: str, field: str, array: Array) -> None:
     """Raise `InvalidFieldError` naming the first entry that is NaN or infinite."""
     if not np.isfinite(array).all():
         first = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise InvalidFieldError(owner, field, f"{array[first]} at index {first}", "finite")
+        raise InvalidFieldError(owner, field, f"{array[first]} at index {first}", "finite", Refusal.NOT_FINITE)
 
 
 def check_covariances(owner: str, field: str, covariances: Array) -> None:
@@ -71,7 +72,7 @@ def check_covariances(owner: str, field: str, covariances: Array) -> None:
     asymmetry = np.abs(covariances - transposed).max(axis=(-1, -2)) / scale
     if (asymmetry > PSD_TOLERANCE).any():
         index = _first(asymmetry > PSD_TOLERANCE)
-        raise InvalidFieldError(owner, field, f"an asymmetric matrix at step {index}", "symmetric")
+        raise InvalidFieldError(owner, field, f"an asymmetric matrix at step {index}", "symmetric", Refusal.COVARIANCE)
     smallest = np.linalg.eigvalsh(0.5 * (covariances + transposed))[..., 0]
     bad = smallest < -PSD_TOLERANCE * scale
     if bad.any():
@@ -81,6 +82,7 @@ def check_covariances(owner: str, field: str, covariances: Array) -> None:
             field,
             f"smallest eigenvalue {smallest[index]:.3g} at step {index}",
             "positive semidefinite",
+            Refusal.COVARIANCE,
         )
 
 

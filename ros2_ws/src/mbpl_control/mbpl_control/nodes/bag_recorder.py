@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from mbpl_control.bags import EpisodeWriter
 from mbpl_control.bags.naming import bag_path
 from mbpl_control.core import BagError, MbplError
 from mbpl_control.nodes import conversions as convert
+from mbpl_control.nodes.diagnostics import ERROR, Diagnostics
 from mbpl_control.nodes.node_tools import declare
 from mbpl_control.nodes.node_tools import main as run_node
 from mbpl_control.nodes.priority_executor import node_priority
@@ -54,6 +57,9 @@ class BagRecorder(Node):
         node_priority(self, *self._recorded)
         self.create_service(srv.StartRecording, "~/start", self._on_start)
         self.create_service(srv.StopRecording, "~/stop", self._on_stop)
+        self._closed = 0
+        self._diagnostics = Diagnostics(self, "bags", "no bag yet", self._figures)
+        self._diagnostics.open()
 
     def _on_message(self, topic: str, kind: str, latched: bool, data: bytes, info: dict[str, Any]) -> None:
         if latched:
@@ -73,6 +79,7 @@ class BagRecorder(Node):
         except BagError as error:
             self._failure = str(error)
             self._writer = None
+            self._diagnostics.say(str(error), ERROR)
             self.get_logger().error(str(error))
 
     def _on_start(self, request: srv.StartRecording.Request, response: Any) -> Any:
@@ -105,6 +112,8 @@ class BagRecorder(Node):
             response.path = str(writer.close(_json_object(request.metadata)))
             response.messages = writer.messages
             response.ok, response.message = True, f"{writer.messages} messages in {response.path}"
+            self._closed += 1
+            self._diagnostics.say(response.message)
         except MbplError as error:
             if writer is not None:
                 response.path = str(writer.path)
@@ -135,6 +144,18 @@ class BagRecorder(Node):
             positions.append(np.array(message.position)[order])
         if stamps:
             writer.write_transforms(self._task.robot, stamps, arrivals, np.array(positions))
+
+    def _figures(self) -> dict[str, object]:
+        place = Path(self._directory).absolute()
+        while not place.exists():
+            place = place.parent
+        return {
+            "recording": "" if self._writer is None else self._writer.path,
+            "messages": 0 if self._writer is None else self._writer.messages,
+            "bags closed": self._closed,
+            "directory": Path(self._directory).absolute(),
+            "disk free [MiB]": shutil.disk_usage(place).free / 2**20,
+        }
 
     def destroy_node(self) -> None:
         """Close an open bag: what was recorded is kept."""

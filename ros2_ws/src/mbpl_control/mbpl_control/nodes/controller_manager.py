@@ -14,7 +14,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
-from mbpl_control.core import MbplError, RefusedError
+from mbpl_control.core import MbplError, Refusal, RefusedError
 from mbpl_control.nodes import conversions as convert
 from mbpl_control.nodes.control_services import ControlServices
 from mbpl_control.nodes.manager_parameters import DescribedControllers, manager_config
@@ -128,20 +128,17 @@ class ControllerManager(Node):
     def _on_state(self, message: msg.RobotState) -> None:
         begin = time.monotonic_ns()
         if message.definition_hash != self._state_hash:
-            self._core.counters.states_refused += 1
-            self._core.counters.last_refusal = (
-                f"state: its definition is {message.definition_hash or 'missing'}, this task's is {self._state_hash}"
-            )
+            found = message.definition_hash or "missing"
+            self._refuse_state(f"its definition is {found}, this task's is {self._state_hash}", Refusal.DEFINITION)
             return
         x = np.frombuffer(message.state, dtype=np.float64)
         n = self._core.robot.nv
         q = np.frombuffer(message.position, dtype=np.float64)
         v = np.frombuffer(message.velocity, dtype=np.float64)
         if len(x) != self._core.state.size or len(q) != n or len(v) != n:
-            self._core.counters.states_refused += 1
-            self._core.counters.last_refusal = (
-                f"state: {len(x)} numbers, {len(q)} positions, {len(v)} velocities; must be "
-                f"{self._core.state.size}, {n}, {n}"
+            self._refuse_state(
+                f"{len(x)} numbers, {len(q)} positions, {len(v)} velocities; must be {self._core.state.size}, {n}, {n}",
+                Refusal.SHAPE,
             )
             return
         stamp = message.header.stamp
@@ -153,10 +150,8 @@ class ControllerManager(Node):
             try:
                 self._picks = np.array([message.name.index(n) for n in self._joint_names])
             except ValueError:
-                self._core.counters.states_refused += 1
-                self._core.counters.last_refusal = (
-                    f"joint_states: joints are {', '.join(message.name)}; needed are {', '.join(self._joint_names)}"
-                )
+                found = ", ".join(message.name)
+                self._refuse_state(f"joints are {found}; needed are {', '.join(self._joint_names)}", Refusal.JOINTS)
                 return
             self._order = message.name
             in_order = (self._picks == np.arange(len(message.name))).all()
@@ -165,8 +160,7 @@ class ControllerManager(Node):
         q = np.frombuffer(message.position, dtype=np.float64)
         v = np.frombuffer(message.velocity, dtype=np.float64)
         if len(q) != len(message.name) or len(v) != len(message.name):
-            self._core.counters.states_refused += 1
-            self._core.counters.last_refusal = "joint_states: positions or velocities are missing"
+            self._refuse_state("positions or velocities are missing", Refusal.SHAPE)
             return
         if self._picks is not None:
             q, v = q[self._picks], v[self._picks]
@@ -177,6 +171,9 @@ class ControllerManager(Node):
         stamp = message.header.stamp
         sample = RobotSample(x, q, v, convert.time_to_ns(stamp), self._state_sequence)
         self._answer(sample, stamp, begin)
+
+    def _refuse_state(self, reason: str, kind: Refusal) -> None:
+        self._core.refuse_state(RefusedError(reason, refusal=kind))
 
     def _answer(self, sample: RobotSample, stamp: Any, begin_ns: int) -> None:
         """Tick, publish, then keep the books: the command leaves before anything else happens."""

@@ -17,6 +17,7 @@ from mbpl_control.core import (
     InvalidFieldError,
     LinearGaussianController,
     LinearGaussianDynamics,
+    Refusal,
     StateBlock,
     StateDefinition,
     Trial,
@@ -52,7 +53,8 @@ def unflat(owner: str, field: str, values: Sequence[float], shape: tuple[int, ..
     """
     expected = int(np.prod(shape))
     if len(values) != expected:
-        raise InvalidFieldError(owner, field, f"{len(values)} numbers", f"{expected}, for shape {tuple(shape)}")
+        allowed = f"{expected}, for shape {tuple(shape)}"
+        raise InvalidFieldError(owner, field, f"{len(values)} numbers", allowed, Refusal.SHAPE)
     return np.array(values, dtype=np.float64).reshape(shape)
 
 
@@ -325,16 +327,16 @@ def _metadata(owner: str, text: str) -> dict[str, Any]:
 
 def _check_hash(owner: str, found: str, expected: str) -> None:
     if found != expected:
-        raise InvalidFieldError(owner, "hash", repr(found), f"{expected!r}, the hash of its content")
+        allowed = f"{expected!r}, the hash of its content"
+        raise InvalidFieldError(owner, "hash", repr(found), allowed, Refusal.DEFINITION)
 
 
 def _check_equal(owner: str, field: str, found: int, expected: int) -> None:
     if found != expected:
-        raise InvalidFieldError(owner, field, str(found), f"{expected}, as its definition says")
+        raise InvalidFieldError(owner, field, str(found), f"{expected}, as its definition says", Refusal.SHAPE)
 
 
 def _check_names(owner: str, found: Sequence[str], expected: Sequence[str]) -> None:
     if tuple(found) != tuple(expected):
-        raise InvalidFieldError(
-            owner, "joint_names", ", ".join(found) or "none", "those of the action: " + ", ".join(expected)
-        )
+        allowed = "those of the action: " + ", ".join(expected)
+        raise InvalidFieldError(owner, "joint_names", ", ".join(found) or "none", allowed, Refusal.JOINTS)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from mbpl_msgs import msg
 from rclpy.node import Node
 
 from mbpl_control.core import LinearGaussianDynamics, MbplError, Trial
 from mbpl_control.learning.lqr_flm import LqrFlm
 from mbpl_control.nodes import conversions as convert
+from mbpl_control.nodes.diagnostics import OK, WARN, Diagnostics
 from mbpl_control.nodes.node_tools import declare
 from mbpl_control.nodes.node_tools import main as run_node
 from mbpl_control.nodes.qos import EVENTS
@@ -35,7 +35,8 @@ class DynamicsFitter(Node):
         self._learner = LqrFlm(self._task, 0, self._task.learning)
         self._pending: dict[tuple[str, int], list[Trial]] = {}
         self._dynamics = self.create_publisher(msg.LinearGaussianDynamics, "dynamics", EVENTS)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", EVENTS)
+        self._diagnostics = Diagnostics(self, "fit")
+        self._diagnostics.open(None)
         self.create_subscription(msg.Trial, "trials", self._on_trial, EVENTS)
 
     def _on_trial(self, message: msg.Trial) -> None:
@@ -114,17 +115,7 @@ class DynamicsFitter(Node):
     def _tell(self, condition: int, text: str, poor: bool, values: dict[str, float]) -> None:
         log = self.get_logger().warning if poor else self.get_logger().info
         log(f"condition {condition}: {text}")
-        report = DiagnosticArray()
-        report.header.stamp = self.get_clock().now().to_msg()
-        report.status = [
-            DiagnosticStatus(
-                level=DiagnosticStatus.WARN if poor else DiagnosticStatus.OK,
-                name=f"{self.get_fully_qualified_name()}: condition {condition}",
-                message=text,
-                values=[KeyValue(key=key, value=f"{value:.6g}") for key, value in values.items()],
-            )
-        ]
-        self._diagnostics.publish(report)
+        self._diagnostics.tell(text, WARN if poor else OK, values, f"condition {condition}")
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from mbpl_control.learning.learner import IterationReport
 from mbpl_control.learning.registry import build_learner
 from mbpl_control.nodes import conversions as convert
 from mbpl_control.nodes.client import GraphClient
+from mbpl_control.nodes.diagnostics import OK, WARN, Diagnostics
 from mbpl_control.nodes.node_tools import declare, in_thread
 from mbpl_control.nodes.node_tools import main as run_node
 from mbpl_control.runs import RunDirectory, TrainingRun
@@ -66,6 +67,8 @@ class GPSTrainer(Node):
             goal_callback=self._on_goal,
             cancel_callback=self._on_cancel,
         )
+        self._diagnostics = Diagnostics(self, "training", "no training yet", self._figures)
+        self._diagnostics.open()
         if start:
             self._idle.clear()
             supervisor = self._supervisor = Supervisor(on_report=self._tell)
@@ -143,6 +146,7 @@ class GPSTrainer(Node):
         finally:
             self._supervisor = None
             self._idle.set()
+            self._diagnostics.say(result.message, OK if result.ok else WARN)
         return result
 
     def _check_ending(self) -> None:
@@ -230,11 +234,15 @@ class GPSTrainer(Node):
         graph.set_checkpoint(policy.resolve(), POLICY_NODE)
         return str(policy.resolve()), f"{account}; {POLICY_NODE} has the policy"
 
+    def _figures(self) -> dict[str, object]:
+        return {"running": not self._idle.is_set(), "iterations": self._iterations}
+
     def _tell(self, report: IterationReport) -> None:
         keys = [key for key in ("cost", "kl", "eta", "success") if all(key in row for row in report.rows)]
         figures = ", ".join(f"{key} {report.mean(key):.4g}" for key in keys)
         seconds = ", ".join(f"{name} {value:.1f} s" for name, value in report.seconds.items())
         self.get_logger().info(f"iteration {report.iteration}: {figures} ({seconds})")
+        self._diagnostics.say(f"iteration {report.iteration}: {figures}")
         for event in report.events:
             self.get_logger().warning(event)
 

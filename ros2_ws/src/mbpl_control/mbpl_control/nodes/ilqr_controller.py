@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from mbpl_msgs import msg, srv
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from rclpy.serialization import deserialize_message
@@ -15,10 +14,11 @@ from rclpy.serialization import deserialize_message
 from mbpl_control.core import MbplError, RefusedError
 from mbpl_control.core.validation import Array
 from mbpl_control.nodes import conversions as convert
+from mbpl_control.nodes.diagnostics import ERROR, Diagnostics
 from mbpl_control.nodes.node_tools import autostart, declare, in_thread
 from mbpl_control.nodes.node_tools import main as run_node
 from mbpl_control.nodes.priority_executor import node_priority
-from mbpl_control.nodes.qos import EVENTS, LATCHED, LAWS, SENSOR
+from mbpl_control.nodes.qos import LATCHED, LAWS, SENSOR
 from mbpl_control.tasks import Task, load_task
 from mbpl_control.trajopt import ILQRResult, RecedingHorizon
 from mbpl_control.trajopt.planning import (
@@ -63,7 +63,8 @@ class ILQRController(LifecycleNode):
         self._worker: threading.Thread | None = None
         self._stop = threading.Event()
         self._plans = self._failures = 0
-        self._last = ("nothing planned yet", DiagnosticStatus.OK)
+        self._spent = 0.0
+        self._diagnostics = Diagnostics(self, "planner", "nothing planned yet", self._figures)
         autostart(self)
 
     # --- lifecycle ---
@@ -77,12 +78,11 @@ class ILQRController(LifecycleNode):
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
         self._laws = self.create_publisher(msg.LinearGaussianController, "~/controller", LAWS)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", EVENTS)
         self._service = self.create_service(srv.PlanController, "~/plan", self._on_plan)
         self._subscription = self.create_subscription(msg.RobotState, "state", self._on_state, SENSOR, raw=True)
         node_priority(self, self._subscription)
         self._status_subscription = self.create_subscription(msg.ManagerStatus, "status", self._on_manager, LATCHED)
-        self._timer = self.create_timer(1.0, self._report)
+        self._diagnostics.open()
         self.get_logger().info(f"task {self._task.name}, backend {self._task.backend()}")
         return TransitionCallbackReturn.SUCCESS
 
@@ -104,12 +104,11 @@ class ILQRController(LifecycleNode):
     def on_cleanup(self, state: State) -> TransitionCallbackReturn:
         """Leave the graph and forget the task."""
         self._end_worker()
-        self.destroy_timer(self._timer)
+        self._diagnostics.close()
         self.destroy_subscription(self._subscription)
         self.destroy_subscription(self._status_subscription)
         self.destroy_service(self._service)
         self.destroy_publisher(self._laws)
-        self.destroy_publisher(self._diagnostics)
         self._task = self._planner = self._state = None
         return TransitionCallbackReturn.SUCCESS
 
@@ -179,13 +178,13 @@ class ILQRController(LifecycleNode):
             response.iterations = len(result.iterations)
             response.stop_reason = result.stop_reason
             self._plans += 1
-            self._last = (result.summary(), DiagnosticStatus.OK)
+            self._diagnostics.say(result.summary())
         except MbplError as error:
             response.message = str(error)
             self._failures += 1
-            self._last = (str(error), DiagnosticStatus.ERROR)
+            self._diagnostics.say(str(error), ERROR)
             self.get_logger().error(str(error))
-        response.seconds = time.perf_counter() - begin
+        response.seconds = self._spent = time.perf_counter() - begin
         return response
 
     def _start_of(self, request: srv.PlanController.Request) -> Array:
@@ -243,7 +242,7 @@ class ILQRController(LifecycleNode):
                 self._replan_once(planner)
             except MbplError as error:
                 self._failures += 1
-                self._last = (str(error), DiagnosticStatus.ERROR)
+                self._diagnostics.say(str(error), ERROR)
                 self.get_logger().warning(f"no new plan: {error}", throttle_duration_sec=1.0)
 
     def _replan_once(self, planner: RecedingHorizon) -> None:
@@ -264,7 +263,8 @@ class ILQRController(LifecycleNode):
         # what planning takes is what must be compensated; the margin covers the way to the manager
         self._delay += 0.2 * (min(spent + 0.005, 0.2) - self._delay)
         self._plans += 1
-        self._last = (f"{1e3 * spent:.1f} ms a plan; {result.summary()}", DiagnosticStatus.OK)
+        self._spent = spent
+        self._diagnostics.say(f"{1e3 * spent:.1f} ms a plan; {result.summary()}")
 
     def _held(self) -> Array | None:
         """The efforts (m,) that act now and stay while another controller commands; None when nobody measures them."""
@@ -284,23 +284,14 @@ class ILQRController(LifecycleNode):
         if self.context.ok():
             self._laws.publish(message)
 
-    def _report(self) -> None:
-        text, level = self._last
-        report = DiagnosticArray()
-        report.header.stamp = self.get_clock().now().to_msg()
-        report.status = [
-            DiagnosticStatus(
-                level=level,
-                name=f"{self.get_fully_qualified_name()}: planner",
-                message=text,
-                values=[
-                    KeyValue(key="plans", value=str(self._plans)),
-                    KeyValue(key="failures", value=str(self._failures)),
-                    KeyValue(key="delay compensated [ms]", value=f"{1e3 * self._delay:.1f}"),
-                ],
-            )
-        ]
-        self._diagnostics.publish(report)
+    def _figures(self) -> dict[str, object]:
+        return {
+            "plans": self._plans,
+            "failures": self._failures,
+            "newest plan took [ms]": 1e3 * self._spent,
+            "delay compensated [ms]": 1e3 * self._delay,
+            "state age [s]": -1.0 if self._state is None else 1e-9 * (time.monotonic_ns() - self._state[1]),
+        }
 
 
 def main() -> None:

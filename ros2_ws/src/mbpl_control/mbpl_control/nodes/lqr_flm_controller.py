@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from mbpl_msgs import msg, srv
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 
 from mbpl_control.core import LinearGaussianController, LinearGaussianDynamics, MbplError, RefusedError, Trial
 from mbpl_control.learning.lqr_flm import LqrFlm
 from mbpl_control.nodes import conversions as convert
+from mbpl_control.nodes.diagnostics import WARN, Diagnostics
 from mbpl_control.nodes.node_tools import autostart, declare
 from mbpl_control.nodes.node_tools import main as run_node
 from mbpl_control.nodes.qos import EVENTS, LAWS
@@ -44,7 +44,7 @@ class LqrFlmController(LifecycleNode):
         #: fits by condition whose trials have not all come by yet
         self._early: dict[int, LinearGaussianDynamics] = {}
         self._steps: dict[int, int] = {}
-        self._last = ("nothing learned yet", DiagnosticStatus.OK)
+        self._diagnostics = Diagnostics(self, "learning", "nothing learned yet", self._figures)
         autostart(self)
 
     # --- lifecycle ---
@@ -64,13 +64,12 @@ class LqrFlmController(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self._steps = dict.fromkeys(self._learner.training, 0)
         self._out = self.create_publisher(msg.LinearGaussianController, "~/controller", LAWS)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", EVENTS)
         self._service = self.create_service(srv.PlanController, "~/plan", self._on_plan)
         self._heard = [
             self.create_subscription(msg.Trial, "trials", self._on_trial, EVENTS),
             self.create_subscription(msg.LinearGaussianDynamics, "dynamics", self._on_dynamics, EVENTS),
         ]
-        self._timer = self.create_timer(1.0, self._report)
+        self._diagnostics.open()
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: State) -> TransitionCallbackReturn:
@@ -85,12 +84,11 @@ class LqrFlmController(LifecycleNode):
 
     def on_cleanup(self, state: State) -> TransitionCallbackReturn:
         """Leave the graph and forget what was learned."""
-        self.destroy_timer(self._timer)
+        self._diagnostics.close()
         for subscription in self._heard:
             self.destroy_subscription(subscription)
         self.destroy_service(self._service)
-        for publisher in (self._out, self._diagnostics):
-            self.destroy_publisher(publisher)
+        self.destroy_publisher(self._out)
         self._learner = None
         self._laws.clear()
         self._trials.clear()
@@ -167,7 +165,7 @@ class LqrFlmController(LifecycleNode):
         try:
             self._improve(dynamics)
         except MbplError as error:
-            self._last = (str(error), DiagnosticStatus.WARN)
+            self._diagnostics.say(str(error), WARN)
             self.get_logger().warning(f"no step: {error}")
 
     def _improve(self, dynamics: LinearGaussianDynamics) -> None:
@@ -192,7 +190,7 @@ class LqrFlmController(LifecycleNode):
         figures = ", ".join(f"{key} {row[key]:.4g}" for key in ("cost", "kl", "eta", "success"))
         name = learner.states[condition].controller.name
         text = f"condition {condition}: '{name}' from {len(trials)} trials: {figures}"
-        self._last = (text, DiagnosticStatus.OK)
+        self._diagnostics.say(text)
         self.get_logger().info(text)
         self._publish(condition)
 
@@ -203,19 +201,8 @@ class LqrFlmController(LifecycleNode):
         mine = mine[max(len(mine) - len(seeds), 0) :]
         return mine if seeds and [t.seed for t in mine] == seeds else None
 
-    def _report(self) -> None:
-        text, level = self._last
-        report = DiagnosticArray()
-        report.header.stamp = self.get_clock().now().to_msg()
-        report.status = [
-            DiagnosticStatus(
-                level=level,
-                name=f"{self.get_fully_qualified_name()}: learning",
-                message=text,
-                values=[KeyValue(key=f"steps of condition {c}", value=str(n)) for c, n in self._steps.items()],
-            )
-        ]
-        self._diagnostics.publish(report)
+    def _figures(self) -> dict[str, object]:
+        return {f"steps of condition {c}": n for c, n in self._steps.items()}
 
 
 def same(one: LinearGaussianController, other: LinearGaussianController) -> bool:

@@ -6,7 +6,6 @@ import time
 from copy import copy
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from lifecycle_msgs.msg import State
 from mbpl_msgs import msg
 from rclpy.node import Node
@@ -14,14 +13,16 @@ from std_msgs.msg import Header
 
 from mbpl_control.core import FeedbackLaw, LinearGaussianController, StateDefinition
 from mbpl_control.nodes import conversions as convert
+from mbpl_control.nodes.diagnostics import ERROR, OK, WARN, Diagnostics, refusals
 from mbpl_control.nodes.qos import EVENTS, LATCHED
 from mbpl_control.runtime import ControllerEntry, ManagerCore
+from mbpl_control.runtime.command import STATE_REFUSALS
 from mbpl_control.runtime.law_in_force import LawInForce
 
 _LEVELS = {
-    "idle": DiagnosticStatus.OK,
-    "active": DiagnosticStatus.OK,
-    "fallback": DiagnosticStatus.WARN,
+    "idle": OK,
+    "active": OK,
+    "fallback": WARN,
 }
 _STATES = {
     "unconfigured": State.PRIMARY_STATE_UNCONFIGURED,
@@ -74,7 +75,8 @@ class ManagerReports:
         self._node, self._core = node, core
         self._applied = node.create_publisher(msg.FeedbackLaw, "applied_law", EVENTS)
         self._status = node.create_publisher(msg.ManagerStatus, "status", LATCHED)
-        self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", EVENTS)
+        self._diagnostics = Diagnostics(node, "control", hardware=core.robot.name)
+        self._diagnostics.open(None)
         self._activity = node.create_publisher(msg.ManagerActivity, "~/activity", LATCHED)
         self._told_activity: msg.ManagerActivity | None = None
         #: what a switch that waits lacks
@@ -162,7 +164,7 @@ class ManagerReports:
             deadline_misses=self._misses,
             clamped=counters.clamped,
             laws_accepted=counters.laws_accepted,
-            laws_refused=counters.laws_refused,
+            laws_refused=counters.laws_refused.total(),
             switches=counters.switches,
             fallbacks=counters.fallbacks,
             largest_switch_step=counters.largest_switch_step,
@@ -197,32 +199,26 @@ class ManagerReports:
         self._activity.publish(message)
 
     def _publish_diagnostics(self, status: msg.ManagerStatus) -> None:
-        values = {
-            "active controllers": ", ".join(self._core.active_controllers),
+        core, counters = self._core, self._core.counters
+        figures = {
+            "active controllers": ", ".join(core.active_controllers),
             "pending switch": self.pending_switch,
-            "state age [s]": f"{status.state_age:.4f}",
-            "rate [Hz]": f"{status.measured_rate:.1f}",
-            "deadline misses": str(status.deadline_misses),
-            "switches": str(status.switches),
-            "fallbacks": str(status.fallbacks),
-            "errors": str(self._core.counters.errors),
-            "laws refused": str(status.laws_refused),
-            "states refused": str(self._core.counters.states_refused),
+            "state age [s]": status.state_age,
+            **{f"law age of {c.name} [s]": c.law_age for c in status.controllers if c.law_age >= 0.0},
+            "rate [Hz]": status.measured_rate,
+            "tick mean [ms]": 1e3 * status.tick_time_mean,
+            "tick largest [ms]": 1e3 * status.tick_time_max,
+            "ticks": status.ticks,
+            "deadline misses": status.deadline_misses,
+            "switches": status.switches,
+            "fallbacks": status.fallbacks,
+            "errors": counters.errors,
+            **refusals("laws", counters.laws_refused),
+            **refusals("states", counters.states_refused, STATE_REFUSALS),
             "last refusal": status.last_refusal,
+            **{f"clamped by {kind}": number for kind, number in core.limiter.counts.items()},
         }
-        for kind, number in self._core.limiter.counts.items():
-            values[f"clamped by {kind}"] = str(number)
         # a part of the robot that fell back while the rest goes on
-        faulty = status.mode == "active" and any(force.reason for force in self._core.forces)
-        report = DiagnosticArray()
-        report.header.stamp = self._node.get_clock().now().to_msg()
-        report.status = [
-            DiagnosticStatus(
-                level=DiagnosticStatus.WARN if faulty else _LEVELS.get(status.mode, DiagnosticStatus.ERROR),
-                name=f"{self._node.get_fully_qualified_name()}: control",
-                message=f"{status.mode}: {status.reason}",
-                hardware_id=self._core.robot.name,
-                values=[KeyValue(key=k, value=v) for k, v in values.items()],
-            )
-        ]
-        self._diagnostics.publish(report)
+        faulty = status.mode == "active" and any(force.reason for force in core.forces)
+        level = WARN if faulty else _LEVELS.get(status.mode, ERROR)
+        self._diagnostics.tell(f"{status.mode}: {status.reason}", level, figures)

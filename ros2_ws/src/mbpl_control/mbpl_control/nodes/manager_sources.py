@@ -67,7 +67,7 @@ class LawSources:
             law = read(message)
         except MbplError as error:
             for entry in entries:
-                core.refuse(entry.name, str(error))
+                core.refuse(entry.name, error)
             self._node.get_logger().warning(f"law on {source} refused: {error}", throttle_duration_sec=1.0)
             return
         for entry in entries:

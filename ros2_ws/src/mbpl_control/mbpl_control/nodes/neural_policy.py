@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from mbpl_msgs import msg, srv
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from std_msgs.msg import String
 
-from mbpl_control.core import MbplError, RefusedError
+from mbpl_control.core import MbplError, Refusal, RefusedError
 from mbpl_control.nodes import conversions as convert
+from mbpl_control.nodes.diagnostics import ERROR, WARN, Diagnostics, refusals
 from mbpl_control.nodes.node_tools import autostart, declare, in_thread, on_change
 from mbpl_control.nodes.node_tools import main as run_node
 from mbpl_control.nodes.priority_executor import node_priority
-from mbpl_control.nodes.qos import EVENTS, LATCHED, LAWS, SENSOR
+from mbpl_control.nodes.qos import LATCHED, LAWS, SENSOR
 from mbpl_control.policies import GaussianPolicy
 from mbpl_control.policies.feedback import PolicyFeedback, check_policy
+from mbpl_control.runtime.command import STATE_REFUSALS
 from mbpl_control.tasks import Task, load_task
 
 
@@ -60,7 +62,8 @@ class NeuralPolicy(LifecycleNode):
         self._sequence = 0
         self._begun = threading.Event()
         self._knots = 0
-        self._last = ("no checkpoint yet", DiagnosticStatus.OK)
+        self._refused: Counter[Refusal] = Counter()
+        self._diagnostics = Diagnostics(self, "policy", "no checkpoint yet", self._figures)
         on_change(self, self._on_parameters)
         autostart(self)
 
@@ -78,14 +81,13 @@ class NeuralPolicy(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self._laws = self.create_publisher(msg.FeedbackLaw, "~/feedback_law", LAWS)
         self._in_force = self.create_publisher(String, "~/checkpoint", LATCHED)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", EVENTS)
         self._offered = [
             self.create_service(srv.SetCheckpoint, "~/set_checkpoint", self._on_set_checkpoint),
             self.create_service(srv.PlanController, "~/plan", self._on_plan),
         ]
         self._subscription = self.create_subscription(msg.RobotState, "state", self._on_state, SENSOR)
         node_priority(self, self._subscription)
-        self._timer = self.create_timer(1.0, self._report)
+        self._diagnostics.open()
         self._in_force.publish(String(data=self._name()))
         return TransitionCallbackReturn.SUCCESS
 
@@ -103,11 +105,11 @@ class NeuralPolicy(LifecycleNode):
 
     def on_cleanup(self, state: State) -> TransitionCallbackReturn:
         """Leave the graph and forget the policy."""
-        self.destroy_timer(self._timer)
+        self._diagnostics.close()
         self.destroy_subscription(self._subscription)
         for service in self._offered:
             self.destroy_service(service)
-        for publisher in (self._laws, self._in_force, self._diagnostics):
+        for publisher in (self._laws, self._in_force):
             self.destroy_publisher(publisher)
         self._task = self._policy = self._feedback = None
         return TransitionCallbackReturn.SUCCESS
@@ -130,7 +132,7 @@ class NeuralPolicy(LifecycleNode):
         with self._lock:
             self._feedback = PolicyFeedback(policy, self._task, self._condition)
             self._policy, self._checkpoint = policy, str(path)
-        self._last = (f"{self._name()} in force", DiagnosticStatus.OK)
+        self._diagnostics.say(f"{self._name()} in force")
 
     def _name(self) -> str:
         """File and hash of the policy in force; empty when there is none."""
@@ -163,7 +165,7 @@ class NeuralPolicy(LifecycleNode):
             self.get_logger().info(f"checkpoint {self._name()}")
         except MbplError as error:
             response.message = str(error)
-            self._last = (str(error), DiagnosticStatus.WARN)
+            self._diagnostics.say(str(error), WARN)
             self.get_logger().warning(f"checkpoint refused: {error}")
         response.policy = self._name()
         return response
@@ -201,11 +203,12 @@ class NeuralPolicy(LifecycleNode):
             if not self._running or feedback is None or policy is None or self._task is None:
                 return
             if message.definition_hash != self._task.state.hash:
-                self._last = (
-                    f"state refused: its definition is {message.definition_hash or 'missing'}, this task's is "
-                    f"{self._task.state.hash}",
-                    DiagnosticStatus.ERROR,
-                )
+                found = message.definition_hash or "missing"
+                self._refuse(f"its definition is {found}, this task's is {self._task.state.hash}", Refusal.DEFINITION)
+                return
+            if len(message.state) != self._task.state.size:
+                text = f"{len(message.state)} numbers; must be {self._task.state.size}"
+                self._refuse(text, Refusal.SHAPE)
                 return
             stamp = convert.time_to_ns(message.header.stamp)
             again, self._stamp_ns = stamp == self._stamp_ns, stamp
@@ -220,7 +223,11 @@ class NeuralPolicy(LifecycleNode):
             try:
                 self._tell(feedback, message, stamp, period)
             except MbplError as error:
-                self._last = (str(error), DiagnosticStatus.ERROR)
+                self._refuse(str(error), error.refusal)
+
+    def _refuse(self, reason: str, kind: Refusal) -> None:
+        self._refused[kind] += 1
+        self._diagnostics.say(f"state refused: {reason}", ERROR)
 
     def _worth_repeating(self, stamp_ns: int, period: float) -> bool:
         """Whether a state that comes again is worth a knot: it had none, or its knot grows old."""
@@ -241,23 +248,13 @@ class NeuralPolicy(LifecycleNode):
         self._knots += 1
         self._begun.set()
 
-    def _report(self) -> None:
-        text, level = self._last
-        report = DiagnosticArray()
-        report.header.stamp = self.get_clock().now().to_msg()
-        report.status = [
-            DiagnosticStatus(
-                level=level,
-                name=f"{self.get_fully_qualified_name()}: policy",
-                message=text,
-                values=[
-                    KeyValue(key="checkpoint", value=self._name()),
-                    KeyValue(key="start condition", value=str(self._condition)),
-                    KeyValue(key="knots", value=str(self._knots)),
-                ],
-            )
-        ]
-        self._diagnostics.publish(report)
+    def _figures(self) -> dict[str, object]:
+        return {
+            "checkpoint": self._name(),
+            "start condition": self._condition,
+            "knots": self._knots,
+            **refusals("states", self._refused, STATE_REFUSALS),
+        }
 
 
 def main() -> None:

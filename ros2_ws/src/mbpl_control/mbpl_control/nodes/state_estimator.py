@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import time
+from collections import Counter
 
 import numpy as np
 from mbpl_msgs import msg
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
-from mbpl_control.core import ModelError
+from mbpl_control.core import ModelError, Refusal
 from mbpl_control.estimation import (
     ExtendedKalmanFilter,
     ModelFreeFilter,
@@ -19,10 +20,12 @@ from mbpl_control.estimation import (
 )
 from mbpl_control.models import Dynamics, MujocoDynamics, PinocchioDynamics
 from mbpl_control.nodes import conversions as convert
+from mbpl_control.nodes.diagnostics import ERROR, OK, PERIOD, WARN, Diagnostics, refusals
 from mbpl_control.nodes.node_tools import declare
 from mbpl_control.nodes.node_tools import main as run_node
 from mbpl_control.nodes.priority_executor import node_priority
 from mbpl_control.nodes.qos import LATCHED, SENSOR
+from mbpl_control.runtime.command import STATE_REFUSALS
 from mbpl_control.safety.jumps import JumpCheck
 from mbpl_control.tasks import load_task
 
@@ -59,7 +62,11 @@ class StateEstimator(Node):
         self._ahead_ns = 0
         self._jumps = JumpCheck(task)
         self._sequence = 0
-        self._refused = 0
+        self._refused: Counter[Refusal] = Counter()
+        self._measured = self._predicted = 0
+        self._refusal = ""
+        #: of the last report: measurements and refusals so far, and when, on the steady clock
+        self._reported = (0, 0, time.monotonic_ns())
         self._same_state = task.state == self._robot.state
         self._message = msg.RobotState(joint_names=self._names, definition_hash=task.state.hash)
         self._publisher = self.create_publisher(msg.RobotState, "state", SENSOR)
@@ -71,6 +78,8 @@ class StateEstimator(Node):
             self.create_subscription(msg.JointCommand, "joint_commands", self._on_command, SENSOR)
         if self._rate > 0.0 and self._gap > 0.0:
             self.create_timer(1.0 / self._rate, self._on_gap)
+        self._diagnostics = Diagnostics(self, "estimate", "no joint states yet", self._figures, self._robot.name)
+        self._diagnostics.open()
 
     def _build_filter(self) -> StateFilter:
         noise = self._task.noise
@@ -118,6 +127,7 @@ class StateEstimator(Node):
         measurement = self._read(message)
         if measurement is None:
             return
+        self._measured += 1
         stamp = convert.time_to_ns(message.header.stamp)
         last, now = self._stamp_ns, time.monotonic_ns()
         if last is not None and stamp == last:
@@ -128,7 +138,7 @@ class StateEstimator(Node):
         dt = 1.0 if last is None else 1e-9 * (stamp - last)
         if dt <= 0.0:
             if now - self._arrived_ns <= 1e9 * max(self._gap, SET_BACK_AFTER):
-                self._refuse(f"its stamp is {-dt:.6f} s before the last one's")
+                self._refuse(f"its stamp is {-dt:.6f} s before the last one's", Refusal.STAMP)
                 return
             self.get_logger().warning(f"the robot's clock was set back by {-dt:.3f} s; the estimate begins anew")
             last, self._told_ns = None, -1
@@ -156,18 +166,18 @@ class StateEstimator(Node):
         if message.name != self._order:
             missing = [n for n in self._names if n not in message.name]
             if missing:
-                self._refuse(f"joints {', '.join(missing)} are missing")
+                self._refuse(f"joints {', '.join(missing)} are missing", Refusal.JOINTS)
                 return None
             self._picks = np.array([message.name.index(n) for n in self._names])
             self._order = message.name
         count = len(message.name)
         if len(message.position) != count or len(message.velocity) != count:
-            self._refuse("positions or velocities are missing")
+            self._refuse("positions or velocities are missing", Refusal.SHAPE)
             return None
         q, v = np.array(message.position)[self._picks], np.array(message.velocity)[self._picks]
         measurement = np.concatenate((q, v))
         if not np.isfinite(measurement).all():
-            self._refuse("numbers are not finite")
+            self._refuse("numbers are not finite", Refusal.NOT_FINITE)
             return None
         return measurement
 
@@ -185,6 +195,7 @@ class StateEstimator(Node):
             self._ahead = copy.copy(self._filter)
             self._ahead_ns = self._stamp_ns
         self._ahead.predict(step, self._effort)
+        self._predicted += 1
         self._ahead_ns += round(1e9 * step)
         if self._ahead_ns > self._told_ns:
             self._publish(self._ahead, convert.ns_to_time(self._ahead_ns), self._ahead_ns)
@@ -207,9 +218,31 @@ class StateEstimator(Node):
             message.state = convert.flat(self._task.task_state(mean[None])[0])
         self._publisher.publish(message)
 
-    def _refuse(self, reason: str) -> None:
-        self._refused += 1
-        self.get_logger().warning(f"joint_states refused: {reason} ({self._refused} so far)", throttle_duration_sec=1.0)
+    def _refuse(self, reason: str, kind: Refusal) -> None:
+        self._refused[kind] += 1
+        text = f"joint_states refused: {reason} ({self._refused.total()} so far)"
+        self.get_logger().warning(text, throttle_duration_sec=1.0)
+        self._refusal = reason
+
+    def _figures(self) -> dict[str, object]:
+        """Figures of the time since the last report, which also decide what is said of it."""
+        now, refused = time.monotonic_ns(), self._refused.total()
+        measured_before, refused_before, before = self._reported
+        self._reported = (self._measured, refused, now)
+        silent = 1e-9 * (now - self._arrived_ns) if self._arrived_ns else -1.0
+        if refused > refused_before:
+            self._diagnostics.say(f"{refused - refused_before} joint_states refused: {self._refusal}", WARN)
+        elif silent > PERIOD:
+            self._diagnostics.say(f"no joint states for {silent:.1f} s", ERROR)
+        elif self._arrived_ns:
+            self._diagnostics.say("states follow joint states", OK)
+        return {
+            "rate [Hz]": (self._measured - measured_before) / max(1e-9 * (now - before), 1e-9),
+            "measurement age [s]": silent,
+            "measurements": self._measured,
+            "predictions": self._predicted,
+            **refusals("joint states", self._refused, STATE_REFUSALS),
+        }
 
 
 def main() -> None:

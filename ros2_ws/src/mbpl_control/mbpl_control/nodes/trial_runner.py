@@ -14,6 +14,7 @@ from rclpy.serialization import deserialize_message
 
 from mbpl_control.core import MbplError, RefusedError
 from mbpl_control.nodes import conversions as convert
+from mbpl_control.nodes.diagnostics import OK, WARN, Diagnostics
 from mbpl_control.nodes.graph_calls import GraphCalls
 from mbpl_control.nodes.node_tools import declare, in_thread
 from mbpl_control.nodes.node_tools import main as run_node
@@ -49,6 +50,8 @@ class TrialRunner(Node):
         self._goal: Any = None
         self._busy = False
         self._lock = threading.Lock()
+        self._completed = self._failed = self._rejected = 0
+        self._phase = ""
         trials = self.create_publisher(msg.Trial, "trials", EVENTS)
         self._procedure = TrialProcedure(
             GraphCalls(self, timeout=10.0),
@@ -73,6 +76,8 @@ class TrialRunner(Node):
             goal_callback=self._on_goal,
             cancel_callback=self._on_cancel,
         )
+        self._diagnostics = Diagnostics(self, "trials", "no trial yet", self._figures)
+        self._diagnostics.open()
 
     # --- what is heard; parsed only when it matters ---
 
@@ -89,6 +94,7 @@ class TrialRunner(Node):
     def _on_goal(self, _: RunTrial.Goal) -> GoalResponse:
         with self._lock:
             if self._busy:
+                self._rejected += 1
                 self.get_logger().warning("a trial is running; the new one is rejected")
                 return GoalResponse.REJECT
             self._busy = True
@@ -137,7 +143,10 @@ class TrialRunner(Node):
         result = RunTrial.Result(cost=float("nan"), final_distance=float("nan"))
         if isinstance(outcome, MbplError):
             result.message = str(outcome)
-            self.get_logger().warning(f"trial of '{goal.request.controller}': {outcome}")
+            self._failed += 1
+            text = f"trial of '{goal.request.controller}': {outcome}"
+            self._diagnostics.say(text, WARN)
+            self.get_logger().warning(text)
             goal.canceled() if goal.is_cancel_requested else goal.abort()
             return result
         trial = outcome.trial
@@ -145,6 +154,9 @@ class TrialRunner(Node):
         result.final_distance = outcome.final_distance
         result.message = "; ".join(part for part in (trial.stop_reason, outcome.note) if part)
         result.ok = trial.stop_reason == "completed"
+        self._diagnostics.say(f"trial of '{trial.controller}': {result.message}", OK if result.ok else WARN)
+        self._completed += result.ok
+        self._failed += not result.ok
         if result.ok:
             goal.succeed()
         elif goal.is_cancel_requested:
@@ -153,8 +165,16 @@ class TrialRunner(Node):
             goal.abort()
         return result
 
+    def _figures(self) -> dict[str, object]:
+        return {
+            "running": self._phase if self._busy else "no",
+            "completed": self._completed,
+            "failed": self._failed,
+            "rejected": self._rejected,
+        }
+
     def _report(self, phase: str, step: int, steps: int) -> None:
-        goal = self._goal
+        goal, self._phase = self._goal, phase
         if goal is not None and goal.is_active:
             goal.publish_feedback(RunTrial.Feedback(phase=phase, step=step, steps=steps))
 

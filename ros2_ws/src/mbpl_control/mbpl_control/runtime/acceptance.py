@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mbpl_control.core import ActionDefinition, FeedbackLaw, LinearGaussianController, StateDefinition
 from mbpl_control.core.errors import RefusedError
+from mbpl_control.core.refusal import Refusal
 from mbpl_control.runtime.claims import Claims
 from mbpl_control.runtime.config import ManagerConfig
 from mbpl_control.runtime.registry import AcceptedLaw, ControllerEntry
@@ -72,7 +73,8 @@ class Acceptance:
         law = offer.law
         wanted = {"linear_gaussian": LinearGaussianController, "feedback_law": FeedbackLaw}.get(entry.type)
         if wanted is None or not isinstance(law, wanted):
-            raise RefusedError(f"a {type(law).__name__} is no law of '{entry.name}', which is of type {entry.type}")
+            text = f"a {type(law).__name__} is no law of '{entry.name}', which is of type {entry.type}"
+            raise RefusedError(text, refusal=Refusal.TYPE)
         action = self._action(entry, law)
         selection = check_definitions(law, self._state, action)
         slack = round(1e9 * self._config.future_slack)
@@ -82,7 +84,7 @@ class Acceptance:
         check_order(offer.sequence, entry.sequence, offer.stamp_ns, clock, slack)
         if offer.valid_until_ns and now_ns > offer.valid_until_ns:
             over = 1e-9 * (now_ns - offer.valid_until_ns)
-            raise RefusedError(f"its validity is over since {over:.3f} s")
+            raise RefusedError(f"its validity is over since {over:.3f} s", refusal=Refusal.AGE)
         gains, plan = (
             (law.gain, law.nominal_action) if isinstance(law, FeedbackLaw) else (law.gains, law.planned_actions)
         )
@@ -110,7 +112,8 @@ class Acceptance:
         held = self.claims.of_entry(entry) if entry.joints or entry.state == "active" else claim
         if claim != held and held is not None:
             raise RefusedError(
-                f"it is for joints {', '.join(claim.joints)}; those of '{entry.name}' are {', '.join(held.joints)}"
+                f"it is for joints {', '.join(claim.joints)}; those of '{entry.name}' are {', '.join(held.joints)}",
+                refusal=Refusal.JOINTS,
             )
         assert claim.action is not None  # noqa: S101 - a claim of a law is never empty
         return claim.action
@@ -126,10 +129,12 @@ class Acceptance:
         limit = self._config.law_timeout
         silent = 1e-9 * (steady_ns - law.arrived_ns)
         if silent > limit:
-            raise RefusedError(f"no law of '{name}' for {silent:.3f} s; at most {limit:.3f} s is allowed")
+            text = f"no law of '{name}' for {silent:.3f} s; at most {limit:.3f} s is allowed"
+            raise RefusedError(text, refusal=Refusal.AGE)
         old = 1e-9 * (now_ns - law.stamp_ns)
         if law.stamp_ns and old > limit:
-            raise RefusedError(f"the law of '{name}' was made {old:.3f} s ago; at most {limit:.3f} s is allowed")
+            text = f"the law of '{name}' was made {old:.3f} s ago; at most {limit:.3f} s is allowed"
+            raise RefusedError(text, refusal=Refusal.AGE)
 
     def check_ready(self, entry: ControllerEntry, state_age: float, steady_ns: int, now_ns: int) -> None:
         """Refuse to start a controller without a fresh state and, unless it is a hold, a fresh law of a sound source.

@@ -125,7 +125,7 @@ class Arbiter:
         try:
             accepted = self._acceptance.judge(entry, offer, self.stamp_ns)
         except MbplError as error:
-            self.refuse(name, str(error))
+            self.refuse(name, error)
             raise
         entry.law, entry.sequence, entry.reason = accepted, sequence, ""
         if entry.state == "unconfigured":
@@ -136,12 +136,17 @@ class Arbiter:
         if force is not None and force.rng is not None and accepted.streams and not self._wait.applies(force):
             self._replace(force, [force.successor(self.laws.executor(entry, force.rng), accepted)])
 
-    def refuse(self, name: str, reason: str) -> None:
+    def refuse(self, name: str, error: MbplError) -> None:
         """Count a law that was not accepted, and keep the reason."""
-        self.counters.laws_refused += 1
-        self.counters.last_refusal = f"{name}: {reason}"
+        self.counters.laws_refused[error.refusal] += 1
+        self.counters.last_refusal = f"{name}: {error}"
         if name in self.registry:
-            self.registry.get(name).reason = f"law refused: {reason}"
+            self.registry.get(name).reason = f"law refused: {error}"
+
+    def refuse_state(self, error: MbplError) -> None:
+        """Count a state that was not accepted, and keep the reason."""
+        self.counters.states_refused[error.refusal] += 1
+        self.counters.last_refusal = f"state: {error}"
 
     def on_source_restarted(self, source: str) -> None:
         """Another process sends the laws of a source from now on: its numbers begin anew."""

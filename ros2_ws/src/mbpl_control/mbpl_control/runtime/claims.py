@@ -9,6 +9,7 @@ import numpy as np
 
 from mbpl_control.core import ActionDefinition
 from mbpl_control.core.errors import DefinitionMismatchError
+from mbpl_control.core.refusal import Refusal
 from mbpl_control.core.validation import Indices
 from mbpl_control.runtime.registry import ControllerEntry
 
@@ -70,7 +71,8 @@ class Claims:
         if not places or list(dict.fromkeys(found)) != list(dict.fromkeys(joints)):
             raise DefinitionMismatchError(
                 f"joints are {', '.join(joints) or 'none'}; must be some of this robot's in their order: "
-                + ", ".join(known)
+                + ", ".join(known),
+                refusal=Refusal.JOINTS,
             )
         return self._of_places(places)
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
+from mbpl_control.core.refusal import Refusal
 from mbpl_control.core.validation import Array
+
+#: What can be wrong with a state.
+STATE_REFUSALS = (Refusal.DEFINITION, Refusal.SHAPE, Refusal.JOINTS, Refusal.NOT_FINITE, Refusal.STAMP)
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,8 @@ class Counters:
         ticks: states that were taken.
         clamped: ticks on which a limit changed the command.
         laws_accepted: by all controllers.
-        laws_refused: by all controllers.
-        states_refused: rewound, or not finite.
+        laws_refused: by all controllers, by kind.
+        states_refused: by kind, one of `STATE_REFUSALS`.
         switches: controllers that were activated.
         fallbacks: times the fallback took over because something was wrong.
         errors: exceptions a law raised.
@@ -49,8 +54,8 @@ class Counters:
     ticks: int = 0
     clamped: int = 0
     laws_accepted: int = 0
-    laws_refused: int = 0
-    states_refused: int = 0
+    laws_refused: Counter[Refusal] = field(default_factory=Counter)
+    states_refused: Counter[Refusal] = field(default_factory=Counter)
     switches: int = 0
     fallbacks: int = 0
     errors: int = 0

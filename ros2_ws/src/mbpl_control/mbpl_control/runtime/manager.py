@@ -60,8 +60,7 @@ class ManagerCore(Arbiter):
         try:
             elapsed = self._states.take(sample, steady_ns)
         except RefusedError as error:
-            self.counters.states_refused += 1
-            self.counters.last_refusal = f"state: {error}"
+            self.refuse_state(error)
             return None
         self.counters.ticks += 1
         self._answered = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mbpl_control.core.errors import RefusedError
+from mbpl_control.core.refusal import Refusal
 from mbpl_control.runtime.executors import RobotSample
 from mbpl_control.safety.jumps import JumpCheck
 
@@ -62,10 +63,11 @@ class StateRecord:
         behind = 0.0 if last is None else 1e-9 * (last.stamp_ns - sample.stamp_ns)
         if behind > 0.0 and self.age(steady_ns) <= self._timeout:
             assert last is not None  # noqa: S101 - there is one it is behind of
-            raise RefusedError(f"its stamp is {behind:.6f} s before the last one's, {1e-9 * last.stamp_ns:.6f} s")
+            text = f"its stamp is {behind:.6f} s before the last one's, {1e-9 * last.stamp_ns:.6f} s"
+            raise RefusedError(text, refusal=Refusal.STAMP)
         # one number per array tells: a sum is finite when all its terms are, and far from overflow
         if not np.isfinite(sample.x.sum() + sample.q.sum() + sample.v.sum()):
-            raise RefusedError("it holds numbers that are not finite")
+            raise RefusedError("it holds numbers that are not finite", refusal=Refusal.NOT_FINITE)
         elapsed, self.set_back = max(-behind, 0.0), max(behind, 0.0)
         self.jumped = "" if last is None or elapsed == 0.0 else self._jumps.joint(last.q, sample.q, elapsed)
         self.sample, self.arrived_ns = sample, steady_ns

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from mbpl_control.core import ActionDefinition, FeedbackLaw, LinearGaussianController, StateDefinition
 from mbpl_control.core.errors import DefinitionMismatchError, RefusedError
+from mbpl_control.core.refusal import Refusal
 from mbpl_control.core.validation import Array
 
 
@@ -22,7 +23,8 @@ def check_definitions(
     for what in ("actuator_names", "joint_names", "interface", "units"):
         have, want = getattr(theirs, what), getattr(action, what)
         if have != want:
-            raise DefinitionMismatchError(f"the law's {what} are {have}; the robot's are {want}")
+            kind = Refusal.JOINTS if what == "joint_names" else Refusal.DEFINITION
+            raise DefinitionMismatchError(f"the law's {what} are {have}; the robot's are {want}", refusal=kind)
     return law.state.selection_from(state)
 
 
@@ -42,14 +44,16 @@ def check_gains(gains: Array, plan: Array, max_gain: float, action: ActionDefini
     largest = float(np.abs(gains).max(initial=0.0))
     if largest > max_gain:
         place = tuple(int(i) for i in np.unravel_index(np.argmax(np.abs(gains)), gains.shape))
-        raise RefusedError(f"gain {largest:.4g} at {place} is above max_gain {max_gain:.4g}")
+        text = f"gain {largest:.4g} at {place} is above max_gain {max_gain:.4g}"
+        raise RefusedError(text, refusal=Refusal.GAINS)
     beyond = np.maximum(plan - most * action.upper, most * action.lower - plan)
     if (beyond > 0.0).any():
         where = tuple(int(i) for i in np.unravel_index(np.argmax(beyond), plan.shape))
         i = where[-1]
         raise RefusedError(
             f"planned action {plan[where]:.4g} {action.units[i]} of '{action.actuator_names[i]}' is over "
-            f"{most:g} times its limit, {action.lower[i]:.4g} to {action.upper[i]:.4g}"
+            f"{most:g} times its limit, {action.lower[i]:.4g} to {action.upper[i]:.4g}",
+            refusal=Refusal.PLAN,
         )
 
 
@@ -67,7 +71,9 @@ def check_order(sequence: int, last: int | None, stamp_ns: int, now_ns: int, sla
         RefusedError: saying which.
     """
     if last is not None and sequence <= last:
-        raise RefusedError(f"sequence number {sequence} is not above {last}, the last one accepted")
+        text = f"sequence number {sequence} is not above {last}, the last one accepted"
+        raise RefusedError(text, refusal=Refusal.ORDER)
     if stamp_ns and stamp_ns > now_ns + slack_ns:
         ahead = 1e-9 * (stamp_ns - now_ns)
-        raise RefusedError(f"stamp is {ahead:.3f} s in the future; at most {1e-9 * slack_ns:.3f} s is allowed")
+        text = f"stamp is {ahead:.3f} s in the future; at most {1e-9 * slack_ns:.3f} s is allowed"
+        raise RefusedError(text, refusal=Refusal.STAMP)
