@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from mbpl_msgs.msg import ControllerState, ManagerStatus
 from rich.console import Console
 
-from mbpl_control.cli.graph import status_dict, status_table
+from mbpl_control.cli.graph import diagnostics_dict, diagnostics_table, status_dict, status_table
 
 
 @pytest.fixture
@@ -90,3 +91,28 @@ def test_the_plain_form_is_json_with_every_field_of_the_message(status: ManagerS
 def test_a_number_that_json_does_not_know_becomes_null(status: ManagerStatus) -> None:
     status.state_age = float("nan")
     assert status_dict(status)["state_age"] is None
+
+
+def test_each_node_has_a_row_with_its_level_and_what_it_counted() -> None:
+    said = [
+        DiagnosticStatus(
+            name="/mbpl/controller_manager: control",
+            level=DiagnosticStatus.WARN,
+            message="fallback: no state for 0.101 s",
+            values=[
+                KeyValue(key="laws refused: gains", value="3"),
+                KeyValue(key="laws refused: stamp", value="0"),
+                KeyValue(key="rate [Hz]", value="200"),
+            ],
+        ),
+        DiagnosticStatus(name="/mbpl/mujoco_sim: simulation", message="running"),
+    ]
+    console = Console(width=200, record=True)
+    console.print(diagnostics_table(said))
+    manager, robot = [line for line in console.export_text().splitlines() if ": " in line][-2:]
+    for words in ("controller_manager: control", "warn", "no state for 0.101 s", "laws refused: gains 3"):
+        assert words in manager
+    # nothing happened, or the table above tells
+    assert "stamp" not in manager and "rate" not in manager
+    assert "ok" in robot and "running" in robot
+    assert diagnostics_dict(said)["/mbpl/mujoco_sim: simulation"]["level"] == "ok"

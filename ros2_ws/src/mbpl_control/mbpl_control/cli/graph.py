@@ -6,11 +6,13 @@ import json as jsonlib
 import math
 import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from mbpl_msgs.msg import ManagerStatus
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +26,27 @@ MODE_STYLES = {
     "zero": "red",
     "emergency_stop": "bold red",
 }
+#: s a report may be late.
+REPORT_DELAY = 0.3
+#: How a level of `/diagnostics` reads.
+LEVELS = {
+    DiagnosticStatus.OK: ("ok", "green"),
+    DiagnosticStatus.WARN: ("warn", "yellow"),
+    DiagnosticStatus.ERROR: ("error", "bold red"),
+    DiagnosticStatus.STALE: ("stale", "dim"),
+}
+#: Figures of the manager that stand in its own table already.
+_IN_TABLE = (
+    "state age",
+    "rate",
+    "tick",
+    "deadline misses",
+    "switches",
+    "fallbacks",
+    "last refusal",
+    "law age",
+    "active",
+)
 
 
 @contextmanager
@@ -64,17 +87,20 @@ def show_status(once: bool, as_json: bool, namespace: str) -> None:
     console = Console()
     with joined(namespace) as graph:
         newest = graph.status()
-        if as_json:
-            console.print_json(jsonlib.dumps(status_dict(newest)))
-            return
-        if once:
-            console.print(status_table(newest))
+        if as_json or once:
+            # every node reports once a second
+            time.sleep(1.0 + REPORT_DELAY)
+            said = graph.diagnostics()
+            if as_json:
+                console.print_json(jsonlib.dumps(status_dict(newest) | {"diagnostics": diagnostics_dict(said)}))
+            else:
+                console.print(Group(status_table(newest), diagnostics_table(said)))
             return
         with Live(status_table(newest), console=console, refresh_per_second=10) as live:
             while True:
                 seen = newest
                 newest = graph.wait_status(lambda status, seen=seen: status is not seen)  # type: ignore[misc]
-                live.update(status_table(newest))
+                live.update(Group(status_table(newest), diagnostics_table(graph.diagnostics())))
 
 
 def status_table(status: ManagerStatus) -> Table:
@@ -102,6 +128,30 @@ def status_table(status: ManagerStatus) -> Table:
         cells = (c.name, c.state, c.type, c.mode, law, _age(c.law_age), c.reason)
         table.add_row(*(Text(cell) for cell in cells), style="bold green" if c.state == "active" else None)
     return table
+
+
+def diagnostics_table(said: Sequence[DiagnosticStatus]) -> Table:
+    """A row for each node: how it is, and the figures it counts that are not zero."""
+    table = Table()
+    for column in ("node", "level", "says", "figures"):
+        table.add_column(column)
+    for status in said:
+        word, style = LEVELS[status.level]
+        figures = [(v.key, v.value) for v in status.values if v.value not in ("", "0")]
+        if status.name.endswith(": control"):
+            figures = [(key, value) for key, value in figures if not key.startswith(_IN_TABLE)]
+        text = " · ".join(f"{key} {value}" for key, value in figures)
+        name = status.name.rpartition("/")[2]
+        table.add_row(Text(name), Text(word, style), Text(status.message), Text(text))
+    return table
+
+
+def diagnostics_dict(said: Sequence[DiagnosticStatus]) -> dict[str, dict[str, object]]:
+    """What the nodes say, as plain data by name."""
+    return {
+        s.name: {"level": LEVELS[s.level][0], "message": s.message, "figures": {v.key: v.value for v in s.values}}
+        for s in said
+    }
 
 
 def status_dict(status: ManagerStatus) -> dict[str, object]:

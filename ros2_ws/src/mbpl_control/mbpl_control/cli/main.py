@@ -208,6 +208,23 @@ def status(
 
 
 @app.command()
+def doctor(
+    graph: Annotated[bool, typer.Option(help="Look at the running graph, too.")] = True,
+    seconds: Annotated[float, typer.Option(help="Seconds to listen to the graph.", min=0.5)] = 2.0,
+    json: JsonOption = False,
+    namespace: NamespaceOption = "/mbpl",
+) -> None:
+    """Check this installation and the running graph, and say what to do about what is wrong.
+
+    Exit code 1 when something fails.
+    """
+    from mbpl_control.cli.doctor import examine
+
+    if not examine(graph, seconds, json, namespace):
+        raise typer.Exit(1)
+
+
+@app.command()
 def estop(
     reason: Annotated[str, typer.Option(help="Kept in the status.")] = "operator",
     reset: Annotated[bool, typer.Option("--reset", help="Lift the latch instead.")] = False,

@@ -10,6 +10,7 @@ from typing import Any
 
 import rclpy
 from action_msgs.msg import GoalStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from mbpl_msgs.action import RunTrial, TrainPolicy
 from mbpl_msgs.msg import ManagerStatus
 from rclpy.action import ActionClient
@@ -18,7 +19,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from mbpl_control.core import MbplError, RefusedError
 from mbpl_control.nodes.graph_calls import GUARD_PERIOD, HINT, GraphCalls
-from mbpl_control.nodes.qos import LATCHED
+from mbpl_control.nodes.qos import EVENTS, LATCHED
 
 NAMESPACE = "/mbpl"
 
@@ -50,8 +51,11 @@ class GraphClient(GraphCalls):
         self._status: ManagerStatus | None = None
         #: the newest goal of each action server
         self._goals: dict[str, Any] = {}
+        #: what the nodes of the namespace said of themselves last, by name, with its arrival on the steady clock, s
+        self._diagnostics: dict[str, tuple[float, DiagnosticStatus]] = {}
         self._status_changed = threading.Condition()
         self.node.create_subscription(ManagerStatus, "status", self._on_status, LATCHED)
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, EVENTS)
         self._trials = ActionClient(self.node, RunTrial, "trial_runner/run_trial")
         self._training = ActionClient(self.node, TrainPolicy, "gps_trainer/train")
         self._ended = threading.Event()
@@ -83,6 +87,11 @@ class GraphClient(GraphCalls):
             while not self._ended.is_set():
                 self._executor.spin_once()
 
+    @property
+    def newest_status(self) -> ManagerStatus | None:
+        """The newest status of the manager; None before the first."""
+        return self._status
+
     def status(self, deadline: float | None = None) -> ManagerStatus:
         """The newest status of the manager."""
         return self.wait_status(lambda _: True, deadline)
@@ -109,6 +118,12 @@ class GraphClient(GraphCalls):
                 if self._guard is not None:
                     self._guard()
             return self._status
+
+    def diagnostics(self, newer: float = 5.0) -> list[DiagnosticStatus]:
+        """What the nodes said of themselves in the last `newer` s, in the order of their names."""
+        oldest = time.monotonic() - newer
+        with self._status_changed:
+            return [status for _, (came, status) in sorted(self._diagnostics.items()) if came >= oldest]
 
     def run_trial(
         self,
@@ -182,6 +197,13 @@ class GraphClient(GraphCalls):
             raise RefusedError(f"{what}: {answer.result.message}")
         return answer.result
 
+    def between_callbacks(self, action: Callable[[], object]) -> None:
+        """Run `action` in the thread that spins, and wait for it.
+
+        Entities must be destroyed there: an executor that waits for one at the moment ends with an exception.
+        """
+        self._wait(self._executor.create_task(action), "client", self.timeout)
+
     def wait_for_services(self, names: Sequence[str], deadline: float) -> None:
         """Wait until each service, relative to the namespace, is offered.
 
@@ -216,3 +238,10 @@ class GraphClient(GraphCalls):
         with self._status_changed:
             self._status = message
             self._status_changed.notify_all()
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        now = time.monotonic()
+        with self._status_changed:
+            for status in message.status:
+                if status.name.startswith(f"{self.namespace}/"):
+                    self._diagnostics[status.name] = now, status
