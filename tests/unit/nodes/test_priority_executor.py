@@ -40,3 +40,46 @@ def test_work_in_a_thread_is_noticed_whenever_it_ends() -> None:
     script = [sys.executable, "-c", QUICK_WORK]
     done = subprocess.run(script, capture_output=True, text=True, timeout=90.0, check=False)
     assert done.stdout == "3000\n", done.stderr
+
+
+LEAVING_TOPIC = """
+import os, threading
+import rclpy
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from std_msgs.msg import String
+from mbpl_control.nodes.priority_executor import PriorityExecutor
+
+rclpy.init()
+node = Node("leaving", enable_rosout=False, start_parameter_services=False)
+events = SubscriptionEventCallbacks(liveliness=lambda event: None)
+subscriptions = [node.create_subscription(String, f"t{i}", print, 1, event_callbacks=events) for i in range(20)]
+executor = PriorityExecutor()
+executor.add_node(node)
+done = threading.Event()
+
+def leave():
+    if subscriptions:
+        node.destroy_subscription(subscriptions.pop())
+    else:
+        done.set()
+
+node.create_timer(0.001, leave)
+
+def spin():
+    try:
+        executor.spin()
+    except Exception as error:
+        print(repr(error), flush=True)
+
+threading.Thread(target=spin, daemon=True).start()
+done.wait(40.0)
+print(len(subscriptions), flush=True)
+os._exit(0)
+"""
+
+
+def test_a_topic_that_is_left_in_a_callback_is_not_waited_for_any_more() -> None:
+    script = [sys.executable, "-c", LEAVING_TOPIC]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=90.0, check=False)
+    assert done.stdout == "0\n", done.stderr

@@ -76,6 +76,12 @@ class LaunchedGraph:
             except subprocess.TimeoutExpired:
                 continue
 
+    @property
+    def pid(self) -> int:
+        """Of the launch, whose children the nodes are."""
+        assert self._process is not None  # noqa: S101 - it is launched
+        return self._process.pid
+
     def check(self) -> None:
         """Raise `MbplError` with the end of the log when the launch has ended by itself."""
         if self._process is not None and self._process.poll() is not None:

@@ -164,7 +164,8 @@ class Collector:
                         answers[key] = future.result()
                 self._pause.wait(0.02)
         finally:
-            self._client.between_callbacks(lambda: [self._node.destroy_client(c) for c in clients.values()])
+            for client in clients.values():
+                self._node.destroy_client(client)
         return answers
 
     def _parameters(self, names: set[str]) -> dict[str, dict[str, Any]]:
@@ -304,7 +305,8 @@ class Listening:
                     if not self._refused or self._refused[-1] != counts:
                         self._refused.append(counts)
             pause.wait(0.05)
-        client.between_callbacks(lambda: [self._node.destroy_subscription(s) for s in self._subscriptions])
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
         return {topic: self._stream(topic) for topic in LISTENED}, self._statuses, self._refused, self._description
 
     def _stream(self, topic: str) -> Stream:

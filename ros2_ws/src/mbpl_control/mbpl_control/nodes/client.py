@@ -15,6 +15,7 @@ from mbpl_msgs.action import RunTrial, TrainPolicy
 from mbpl_msgs.msg import ManagerStatus
 from rclpy.action import ActionClient
 from rclpy.context import Context
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from mbpl_control.core import MbplError, RefusedError
@@ -85,7 +86,11 @@ class GraphClient(GraphCalls):
     def _spin(self) -> None:
         with suppress(ExternalShutdownException):
             while not self._ended.is_set():
-                self._executor.spin_once()
+                try:
+                    self._executor.spin_once()
+                except InvalidHandle:
+                    # another thread destroyed what was about to be waited for; the next wait leaves it out
+                    continue
 
     @property
     def newest_status(self) -> ManagerStatus | None:
@@ -196,13 +201,6 @@ class GraphClient(GraphCalls):
         if answer.status != GoalStatus.STATUS_SUCCEEDED or not answer.result.ok:
             raise RefusedError(f"{what}: {answer.result.message}")
         return answer.result
-
-    def between_callbacks(self, action: Callable[[], object]) -> None:
-        """Run `action` in the thread that spins, and wait for it.
-
-        Entities must be destroyed there: an executor that waits for one at the moment ends with an exception.
-        """
-        self._wait(self._executor.create_task(action), "client", self.timeout)
 
     def wait_for_services(self, names: Sequence[str], deadline: float) -> None:
         """Wait until each service, relative to the namespace, is offered.

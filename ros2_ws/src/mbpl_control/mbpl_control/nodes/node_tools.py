@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -100,7 +101,9 @@ def run(
 ) -> int:
     """Build a node, spin it until SIGINT or SIGTERM, end it; the exit code.
 
-    An `MbplError` while it is built is one line on the log and exit code 1; an interrupt is a normal end.
+    What a callback raises is logged, and the node goes on: one request that nobody foresaw must not take the manager
+    from the robot. An `MbplError` while the node is built is one line on the log and exit code 1; an interrupt is a
+    normal end.
 
     Args:
         build: makes the node.
@@ -124,10 +127,13 @@ def run(
         while rclpy.ok():
             try:
                 spinner.spin()
-            except implementation.RCLError as error:
-                # rclpy throws a lifecycle transition that does not fit out of its own service: no reason to die
+            except ExternalShutdownException:
+                break
+            except Exception as error:  # noqa: BLE001 - a callback that fails must not cost the robot its node
+                # rclpy throws out of its own services what a request may hold: a lifecycle transition that does not
+                # fit, a parameter of a type that there is not
                 if rclpy.ok():
-                    node.get_logger().error(f"a request failed: {error}")
+                    _tell_failure(node, error)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except MbplError as error:
@@ -143,6 +149,12 @@ def run(
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _tell_failure(node: Node, error: Exception) -> None:
+    """Log what a callback raised; where, too, unless the middleware says all there is to say."""
+    where = "" if isinstance(error, implementation.RCLError) else "\n" + "".join(traceback.format_exception(error))
+    node.get_logger().error(f"a callback failed: {error!r}{where}")
 
 
 class _Interrupt:

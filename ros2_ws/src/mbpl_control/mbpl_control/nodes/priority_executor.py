@@ -29,6 +29,8 @@ class PriorityExecutor(SingleThreadedExecutor):
         """Begin without a wait set."""
         #: whether somebody asked to be served since the rest was last looked for
         self._woken = False
+        #: whether an entity may have come or gone since the wait set was made
+        self._stale = False
         super().__init__(**arguments)
         self._wait_set: Any = None
         self._held = ExitStack()
@@ -43,6 +45,10 @@ class PriorityExecutor(SingleThreadedExecutor):
         """Wait for work; do all of the fast lane's that is there, and one piece of the rest."""
         if self._is_shutdown:
             return
+        if self._stale:
+            # rclpy's own wait may have taken the signal of an entity that came or went while the rest was served
+            self._stale = False
+            self._release()
         if self._wait_set is None:
             self._gather()
         wait_set = self._wait_set
@@ -109,7 +115,7 @@ class PriorityExecutor(SingleThreadedExecutor):
         A call that comes from another thread while the rest is served is kept here: rclpy's own wait, in which the
         rest is looked for, takes the signal and does not look at its coroutines again.
         """
-        self._woken = True
+        self._woken = self._stale = True
         super().wake()
 
     def create_task(self, callback: Any, *arguments: Any, **named: Any) -> Any:

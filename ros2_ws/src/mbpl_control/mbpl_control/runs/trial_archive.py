@@ -70,6 +70,6 @@ def load_trials(path: str | Path) -> list[Trial]:
             at = {name: at[name] + counts[name] for name in _ARRAYS}
             plain = {name: entry[name] for name in _PLAIN}
             trials.append(Trial(state, action, header["dt"], **parts, **plain, metadata=entry["metadata"]))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, IndexError) as error:
         raise FileFormatError(f"{path}: not a valid list of trials: {error!r}") from error
     return trials
