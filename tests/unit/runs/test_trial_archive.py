@@ -31,6 +31,15 @@ def test_the_same_trials_make_the_same_file(make_trial, tmp_path: Path) -> None:
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+def test_an_array_that_is_a_single_number_is_refused_as_what_it_is(make_trial, tmp_path: Path) -> None:
+    path = save_trials(tmp_path / "trials.npz", [make_trial()])
+    with np.load(path) as data:
+        arrays = {name: data[name] for name in data.files}
+    np.savez(path, **{**arrays, "states": np.array(1.0)})
+    with pytest.raises(FileFormatError, match="not a valid list of trials"):
+        load_trials(path)
+
+
 def test_trials_that_differ_in_kind_and_files_of_something_else_are_refused(make_trial, tmp_path: Path) -> None:
     with pytest.raises(InvalidFieldError, match="trials: found none"):
         save_trials(tmp_path / "x.npz", [])

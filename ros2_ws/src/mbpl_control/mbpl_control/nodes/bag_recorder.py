@@ -137,8 +137,8 @@ class BagRecorder(Node):
         for arrival, data in self._joint_states:
             message = deserialize_message(data, JointState)
             order = [message.name.index(n) for n in names if n in message.name]
-            if len(order) != len(names):
-                continue
+            if len(order) != len(names) or len(message.position) != len(message.name):
+                continue  # recorded as it came; there are no frames to compute from it
             stamps.append(convert.time_to_ns(message.header.stamp))
             arrivals.append(arrival)
             positions.append(np.array(message.position)[order])

@@ -157,8 +157,12 @@ class ILQRController(LifecycleNode):
         if age > self._wait:
             raise RefusedError(f"the newest state is {age:.2f} s old; at most {self._wait:g} s is allowed")
         message = deserialize_message(data, msg.RobotState)
-        self._effort = np.array(message.effort) if message.effort else None
+        assert self._task is not None  # noqa: S101 - configured
+        n = self._task.robot.nv
         x = np.concatenate([np.array(message.position), np.array(message.velocity)])
+        if len(message.position) != n or len(message.velocity) != n or not np.isfinite(x).all():
+            raise RefusedError(f"the newest state does not hold {n} positions and {n} velocities that are finite")
+        self._effort = np.array(message.effort) if len(message.effort) == n else None
         return x, convert.time_to_ns(message.header.stamp)
 
     async def _on_plan(self, request: srv.PlanController.Request, response: Any) -> Any:

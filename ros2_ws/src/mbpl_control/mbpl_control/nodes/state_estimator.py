@@ -120,8 +120,10 @@ class StateEstimator(Node):
         return MujocoDynamics(self._robot, dt, dt, self._task.action)
 
     def _on_command(self, message: msg.JointCommand) -> None:
-        if message.joint_names == list(self._task.action.joint_names):
-            self._effort = np.array(message.values)
+        values = np.array(message.values)
+        fits = message.joint_names == list(self._task.action.joint_names) and len(values) == self._task.action.size
+        if fits and np.isfinite(values).all():
+            self._effort = values
 
     def _on_joint_states(self, message: JointState) -> None:
         measurement = self._read(message)
