@@ -17,7 +17,7 @@ BENCH = Path(__file__).resolve().parents[2] / "bench/report.py"
 #: Examples of each interface and of each kind of file. `make fuzz` chooses the second by `--hypothesis-profile=fuzz`.
 COMMON: Any = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("smoke", max_examples=25, derandomize=True, **COMMON)
-settings.register_profile("fuzz", max_examples=1500, print_blob=True, **COMMON)
+settings.register_profile("fuzz", max_examples=500, print_blob=True, **COMMON)
 
 
 class Tally:
