@@ -55,6 +55,7 @@ class BridgeCore:
         refused: commands that were refused.
         last_refusal: in words.
         check: of the joints, while one is under way or has failed.
+        last_answered: joint whose movement a person has answered last.
     """
 
     def __init__(self, robot: HardwareRobot, confirmation: Confirmation, closes_loop: bool = False) -> None:
@@ -86,6 +87,7 @@ class BridgeCore:
         self.refused = 0
         self.last_refusal = ""
         self.check: JointCheck | None = None
+        self.last_answered = ""
         self.mode, self.reason = "idle", "no command yet"
         if not confirmation.counts:
             self.mode, self.reason = "unconfirmed", confirmation.reason
@@ -106,9 +108,7 @@ class BridgeCore:
             return self._zero(sample)
         return None
 
-    def on_command(
-        self, names: list[str], interface: str, values: Array, who: str, stamp_ns: int, now: int
-    ) -> Drive:
+    def on_command(self, names: list[str], interface: str, values: Array, who: str, stamp_ns: int, now: int) -> Drive:
         """A command of the manager.
 
         Args:
@@ -232,6 +232,7 @@ class BridgeCore:
             raise RefusedError("no check is under way")
         joint = self.check.joint
         self.check.answer(yes)
+        self.last_answered = joint
         if not yes:
             self.reason = self.confirmation.reason = f"'{joint}' was not confirmed"
             return f"{self.reason}; the robot is held, and the next movement is that of the first joint again"

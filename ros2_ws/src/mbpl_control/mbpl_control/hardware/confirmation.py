@@ -44,7 +44,9 @@ class Confirmation:
         except (FileFormatError, ValueError, KeyError, RecursionError) as error:
             return f"{self.path} is no confirmation ({error})"
         if found != self.hash:
-            return f"{self.path.name} is for another content of the robot's YAML or model (hash {found}, now {self.hash})"
+            return (
+                f"{self.path.name} is for another content of the robot's YAML or model (hash {found}, now {self.hash})"
+            )
         return ""
 
     def give(self, joints: list[str]) -> str:

@@ -1,8 +1,8 @@
-"""The small-motion check: joint by joint, does what is commanded move what it should, where it should?"""
+"""The small-motion check: joint by joint, whether what is commanded moves what it should, where it should."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -141,70 +141,63 @@ class JointCheck:
 
     def effort(self, sample: RobotSample, steady_ns: int) -> Array:
         """u (m,) for a sample; no effort once the check has failed."""
+        q, v = sample.q[self._driven], sample.v[self._driven]
         if self._start is None:
-            self._start = sample.q[self._driven].copy()
-        away = sample.q[self._driven] - self._start
-        speed = sample.v[self._driven]
-        # one fast state may be one bad measurement
-        self._fast = self._fast + 1 if np.abs(speed).max() > self._options.largest_speed else 0
-        if not self.failed and (self._fast > 1 or np.abs(away).max() > self._options.largest_motion):
-            self._run_away(away, speed)
+            self._start = q.copy()
+        if not self.failed:
+            away = q - self._start
+            # one fast state may be one bad measurement
+            self._fast = self._fast + 1 if np.abs(v).max() > self._options.largest_speed else 0
+            if self._fast > 1 or np.abs(away).max() > self._options.largest_motion:
+                self._run_away(away, v)
+        push = self._push(q, 1e-9 * (steady_ns - self._since_ns), steady_ns) if self.moving else 0.0
         if self.failed:
             return np.zeros(len(self._driven))
         u = self._hold.evaluate(sample)
-        if self.moving:
-            u = u.copy()
-            u[self.index] += self._push(sample, 1e-9 * (steady_ns - self._since_ns), steady_ns)
-            if self.failed:
-                return np.zeros(len(self._driven))
+        u[self.index : self.index + 1] += push
         return u
 
-    def _push(self, sample: RobotSample, elapsed: float, steady_ns: int) -> float:
+    def _push(self, q: Array, elapsed: float, steady_ns: int) -> float:
         """Effort beyond the hold's on the joint whose turn it is."""
-        options, i = self._options, self.index
+        options = self._options
         if self.phase is Phase.SETTLING:
             if elapsed >= SETTLE:
                 self.phase, self._since_ns = Phase.OUT, steady_ns
-                self._base = sample.q[self._driven].copy()
+                self._base = q.copy()
             return 0.0
-        most = options.effort * self._limits[i]
         if self.phase is Phase.OUT:
-            push = most * min(elapsed / options.duration, 1.0) ** 3
-            self._judge(sample, push, elapsed >= options.duration)
-            if self.phase is Phase.BACK:
-                self._since_ns, self._peak = steady_ns, push
+            push = float(options.effort * self._limits[self.index]) * min(elapsed / options.duration, 1.0) ** 3
+            if self._has_moved(q, push, elapsed >= options.duration):
+                self.phase, self._since_ns, self._peak = Phase.BACK, steady_ns, push
             return push
         part = elapsed / BACK
         if part >= 1.0 + SETTLE / BACK:
             self.phase = Phase.ANSWER
-        if part >= 1.0:
-            return 0.0
-        return self._peak * (1.0 - part * part * (3.0 - 2.0 * part))
+        return self._peak * (1.0 - part * part * (3.0 - 2.0 * part)) if part < 1.0 else 0.0
 
-    def _judge(self, sample: RobotSample, push: float, is_last: bool) -> None:
-        """Whether the joint has moved far enough, another one has, or neither will."""
+    def _has_moved(self, q: Array, push: float, is_last: bool) -> bool:
+        """Whether the joint has moved far enough; the check fails when it went elsewhere, or another one did."""
         assert self._base is not None  # noqa: S101 - it is set when the robot has settled
         motion, i = self._options.motion, self.index
-        moved = sample.q[self._driven] - self._base
+        moved = q - self._base
         rest = np.where(np.arange(len(moved)) == i, 0.0, np.abs(moved))
         k = int(rest.argmax())
-        other = self.joints[k] if len(self.joints) > 1 else ""
-        seen = {"effort": push, "moved": float(moved[i]), "other": other, "other_moved": float(moved[k])}
-        name, unit = self.joint, self._robot.action.units[i]
-        if moved[i] >= motion and rest[k] < COUPLING * motion:
-            text = f"'{name}' moved by {moved[i]:+.3f} at {push:+.2f} {unit}"
-            if other:
-                text += f"; no other by more than {rest[k]:.3f}"
-            self.movement = Movement(name, True, text, **seen)
-            self.phase = Phase.BACK
-        elif moved[i] <= -motion:
-            self._fail(f"'{name}' moved by {moved[i]:+.3f} at {push:+.2f} {unit}: backwards", seen)
+        name, unit, other = self.joint, self._robot.action.units[i], self.joints[k] if len(moved) > 1 else ""
+        seen = Movement(name, False, "", push, float(moved[i]), other, float(rest[k]))
+        if moved[i] <= -motion:
+            self._fail(seen, f"'{name}' moved by {moved[i]:+.3f} at {push:+.2f} {unit}: backwards")
         elif rest[k] >= COUPLING * motion:
             text = f"'{other}' moved by {moved[k]:+.3f} when '{name}' should, which moved by {moved[i]:+.3f}"
-            self._fail(f"{text}: is the order of `joints` that of the controller?", seen)
+            self._fail(seen, f"{text}: is the order of `joints` that of the controller?")
+        elif moved[i] >= motion:
+            text = f"; no other by more than {rest[k]:.3f}" if other else ""
+            text = f"'{name}' moved by {moved[i]:+.3f} at {push:+.2f} {unit}{text}"
+            self.movement = replace(seen, ok=True, message=text)
+            return True
         elif is_last:
             text = f"'{name}' moved by {moved[i]:+.3f} only at {push:+.2f} {unit}"
-            self._fail(f"{text}: does anything hold it, or should check.effort be larger?", seen)
+            self._fail(seen, f"{text}: does anything hold it, or should check.effort be larger?")
+        return False
 
     def _run_away(self, away: Array, speed: Array) -> None:
         options = self._options
@@ -214,11 +207,11 @@ class JointCheck:
         named = ", ".join(f"'{self.joints[k]}' by {away[k]:+.3f}, at {speed[k]:+.2f} {units[k]}" for k in far)
         what = f"while '{self.joint}' was moved" if self.phase is Phase.OUT else "while the robot was only held"
         self._fail(
+            Movement(self.joint, False, ""),
             f"{what}, joints ran away: {named}. An effort of the wrong sign, another order of `joints` than the "
             "controller's, or a load that the model does not know",
-            {},
         )
 
-    def _fail(self, message: str, seen: dict[str, float | str]) -> None:
-        self.movement = Movement(self.joint, False, message, **seen)  # type: ignore[arg-type]
+    def _fail(self, seen: Movement, message: str) -> None:
+        self.movement = replace(seen, message=message)
         self.phase = Phase.FAILED

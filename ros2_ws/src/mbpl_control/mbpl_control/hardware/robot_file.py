@@ -201,5 +201,3 @@ def load_robot_file(path: str | Path, task: Task) -> HardwareRobot:
         RobotFileError: it is missing, wrong, or that of another robot.
     """
     return HardwareRobot(read_robot_file(path), task)
-
-

@@ -22,6 +22,7 @@ from std_srvs.srv import SetBool
 
 from mbpl_control.core import MbplError, RefusedError
 from mbpl_control.hardware import BridgeCore, Confirmation, Drive, Movement, load_robot_file
+from mbpl_control.hardware.expected_motion import expected_motion
 from mbpl_control.hardware.joint_reading import JointReading
 from mbpl_control.hardware.linear_feedback import joint_gain
 from mbpl_control.nodes import conversions as convert
@@ -63,6 +64,9 @@ class HardwareBridge(Node):
         self._stamp_lag = 0.0
         self._moved: Future | None = None
         self._leaving = False
+        # once now: what it needs is loaded when it is first asked for
+        start = self._task.condition(0).state[: model.nq]
+        self._expecting = ("", expected_motion(self._task, self._driven[0], self.robot.file.check.motion, start))
         self._link = link(self, self.robot, self._on_joint_state)
         self.core = BridgeCore(self.robot, self._confirmation, self._link.closes_loop)
         self._joint_states = self.create_publisher(JointState, "joint_states", SENSOR)
@@ -217,6 +221,8 @@ class HardwareBridge(Node):
             "mode": core.mode,
             "reason": core.reason,
             "joint": joint,
+            "last": core.last_answered,
+            "expected": self._expected(joint),
             "number": f"{min(index + 1, len(self._driven))} of {len(self._driven)}",
             "motion": f"{options.motion:g}",
             "effort": f"{100 * options.effort:g} % of the limit",
@@ -232,6 +238,13 @@ class HardwareBridge(Node):
         if status != self._told:
             self._told = status
             self._check.publish(status)
+
+    def _expected(self, joint: str) -> str:
+        """What a person should see when a joint moves; from where the robot was when it became that joint's turn."""
+        if joint != self._expecting[0] and len(self._state.position):
+            q = np.array(self._state.position)
+            self._expecting = joint, expected_motion(self._task, joint, self.robot.file.check.motion, q)
+        return self._expecting[1]
 
     def _report(self) -> None:
         core, now = self.core, time.monotonic_ns()

@@ -62,7 +62,9 @@ class Ros2ControlLink(Link):
     def __init__(self, node: Node, robot: HardwareRobot, connection: Ros2Control, on_state: OnState) -> None:
         """Open the topics."""
         self._robot, self._adds_gravity = robot, connection.adds_gravity
-        self._commands = node.create_publisher(Float64MultiArray, _absolute(connection.controller, "commands"), COMMANDS)
+        self._commands = node.create_publisher(
+            Float64MultiArray, _absolute(connection.controller, "commands"), COMMANDS
+        )
         self.states = node.create_subscription(JointState, _absolute(connection.joint_states), on_state, SENSOR)
         self._message = Float64MultiArray()
 
