@@ -32,11 +32,10 @@ def check_joints(again: bool, namespace: str, ask: Ask) -> bool:
     """
     console = Console(soft_wrap=True, highlight=False)
     with joined(namespace) as graph:
-        seen = values_of(_check_status(graph))
+        bridge = _Bridge(graph)
+        seen = bridge.status()
         if seen["confirmed"] and not again:
-            console.print(
-                f"the joints of {seen['robot']} are confirmed (hash {seen['hash']}); --again repeats the check"
-            )
+            console.print(f"the joints of {seen['robot']} are confirmed, hash {seen['hash']}; --again checks anew")
             return True
         console.print(
             f"{seen['robot']}, hash {seen['hash']}: each joint moves by about {seen['motion']} rad (m) in its "
@@ -47,7 +46,7 @@ def check_joints(again: bool, namespace: str, ask: Ask) -> bool:
         if not ask("Begin?"):
             return False
         while True:
-            before = values_of(_check_status(graph))
+            before = bridge.status()
             console.print(f"\n[bold]{before['number']}[/] {before['expected']}")
             answer = graph.check_joint(PATIENCE)
             status = answer.status[0]
@@ -55,37 +54,48 @@ def check_joints(again: bool, namespace: str, ask: Ask) -> bool:
             if answer.passed != b"\x01":
                 raise RefusedError(f"the check has failed: {status.message}. The robot is without effort")
             yes = ask(f"Did '{status.name}', and no other joint, move as said above?")
-            message = graph.answer_check(yes)
-            console.print(message)
+            console.print(graph.answer_check(yes))
             if not yes:
                 return False
-            if values_of(_check_status(graph, answered=status.name))["confirmed"]:
+            if bridge.status(answered=status.name)["confirmed"]:
                 return True
 
 
-def values_of(status: DiagnosticStatus) -> dict[str, str | bool]:
-    """What the bridge says of its check, by key, and whether the joints are confirmed."""
-    return {"confirmed": status.level == DiagnosticStatus.OK, **{v.key: v.value for v in status.values}}
+class _Bridge:
+    """What the bridge says of its check.
 
+    Args:
+        graph: the client that hears it.
+    """
 
-def _check_status(graph: GraphClient, answered: str | None = None) -> DiagnosticStatus:
-    """The newest status of the check; the first after the answer about a joint when one is named."""
-    found: list[DiagnosticStatus] = []
-    came = threading.Event()
+    def __init__(self, graph: GraphClient) -> None:
+        """Listen."""
+        self._graph = graph
+        self._changed = threading.Condition()
+        self._newest: dict[str, str | bool] | None = None
+        self._topic = f"{BRIDGE}/check"
+        graph.node.create_subscription(DiagnosticStatus, self._topic, self._on_status, LATCHED)
 
-    def on_status(status: DiagnosticStatus) -> None:
-        if answered is None or values_of(status)["last"] == answered:
-            found.append(status)
-            came.set()
+    def _on_status(self, status: DiagnosticStatus) -> None:
+        with self._changed:
+            confirmed = status.level == DiagnosticStatus.OK
+            self._newest = {"confirmed": confirmed, **{v.key: v.value for v in status.values}}
+            self._changed.notify_all()
 
-    topic = f"{BRIDGE}/check"
-    subscription = graph.node.create_subscription(DiagnosticStatus, topic, on_status, LATCHED)
-    try:
-        if not came.wait(graph.timeout):
-            raise MbplError(
-                f"nobody publishes {graph.namespace}/{topic}; is the graph running on a robot "
-                "(ros2 launch mbpl_bringup hardware.launch.py), with the same ROS_DOMAIN_ID and namespace?"
-            )
-        return found[-1]
-    finally:
-        graph.node.destroy_subscription(subscription)
+    def status(self, answered: str | None = None) -> dict[str, str | bool]:
+        """The newest, by key; with the answer about a joint when one is named.
+
+        Raises:
+            MbplError: none came in time.
+        """
+
+        def fits() -> bool:
+            return self._newest is not None and answered in (None, self._newest["last"])
+
+        with self._changed:
+            if not self._changed.wait_for(fits, self._graph.timeout) or self._newest is None:
+                raise MbplError(
+                    f"nobody publishes {self._graph.namespace}/{self._topic}; is the graph running on a robot "
+                    "(ros2 launch mbpl_bringup hardware.launch.py), with the same ROS_DOMAIN_ID and namespace?"
+                )
+            return self._newest

@@ -14,6 +14,7 @@ from mbpl_msgs.action import RunTrial, TrainPolicy
 from mbpl_msgs.msg import ManagerStatus
 from rclpy.action import ActionClient
 from rclpy.context import Context
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from mbpl_control.core import MbplError, RefusedError
@@ -81,7 +82,9 @@ class GraphClient(GraphCalls):
     def _spin(self) -> None:
         with suppress(ExternalShutdownException):
             while not self._ended.is_set():
-                self._executor.spin_once()
+                # another thread may destroy a subscription while the executor gathers what to wait for
+                with suppress(InvalidHandle):
+                    self._executor.spin_once()
 
     def status(self, deadline: float | None = None) -> ManagerStatus:
         """The newest status of the manager."""
