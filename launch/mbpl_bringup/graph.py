@@ -12,8 +12,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-#: Name, default and meaning of a launch argument.
-Argument = tuple[str, str, str]
+from mbpl_bringup.security import Argument, environment
 
 
 def share() -> FindPackageShare:
@@ -67,6 +66,7 @@ def node(
             *parameters,
         ],
         ros_arguments=["--log-level", LaunchConfiguration("log_level"), "--enclave", enclave],
+        additional_env=environment(),
         output="screen",
         **options,
     )

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from launch import LaunchContext
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetLaunchConfiguration
 from launch.substitutions import LaunchConfiguration
 
-from mbpl_bringup.graph import Argument
+#: Name, default and meaning of a launch argument.
+Argument = tuple[str, str, str]
 
 #: The keystore; passed on by launch files that include another.
 ENCLAVES: Argument = ("enclaves", "", "directory of the SROS 2 keystore; empty: that of ROS_SECURITY_KEYSTORE")
@@ -36,23 +37,35 @@ def security_arguments() -> list[DeclareLaunchArgument]:
     ]
 
 
+#: Variables of the nodes, and the launch configurations their values come from. They are not set for the launch itself,
+#: which may have a node of its own and has no enclave.
+VARIABLES = {f"ROS_SECURITY_{name}": f"ros_security_{name.lower()}" for name in ("ENABLE", "STRATEGY", "KEYSTORE")}
+
+
 def secured(nodes: Callable[[LaunchContext], Sequence[str]]) -> OpaqueFunction:
-    """With `security:=true`, the environment of all nodes after this; an error where the keystore lacks something.
+    """What `environment` of all nodes after this says: with `security:=true` SROS 2, else what the shell says.
+
+    It is an error when the keystore lacks something.
 
     Args:
         nodes: names of the nodes that are started.
     """
 
-    def secure(context: LaunchContext) -> list[SetEnvironmentVariable] | None:
-        if LaunchConfiguration("security").perform(context) != "true":
-            return None
-        given = LaunchConfiguration("enclaves").perform(context) or os.environ.get("ROS_SECURITY_KEYSTORE", "")
-        namespace = LaunchConfiguration("namespace").perform(context).strip("/")
-        keystore = check_keystore(given, [f"{namespace}/{name}".strip("/") for name in nodes(context)])
-        environment = {"ENABLE": "true", "STRATEGY": "Enforce", "KEYSTORE": str(keystore)}
-        return [SetEnvironmentVariable(f"ROS_SECURITY_{name}", value) for name, value in environment.items()]
+    def secure(context: LaunchContext) -> list[SetLaunchConfiguration]:
+        values = [os.environ.get(variable, "") for variable in VARIABLES]
+        if LaunchConfiguration("security").perform(context) == "true":
+            given = LaunchConfiguration("enclaves").perform(context) or values[2]
+            namespace = LaunchConfiguration("namespace").perform(context).strip("/")
+            keystore = check_keystore(given, [f"{namespace}/{name}".strip("/") for name in nodes(context)])
+            values = ["true", "Enforce", str(keystore)]
+        return [SetLaunchConfiguration(name, value) for name, value in zip(VARIABLES.values(), values, strict=True)]
 
     return OpaqueFunction(function=secure)
+
+
+def environment() -> dict[str, LaunchConfiguration]:
+    """The variables of a node, once `secured` was visited."""
+    return {variable: LaunchConfiguration(name) for variable, name in VARIABLES.items()}
 
 
 def check_keystore(directory: str, enclaves: Sequence[str]) -> Path:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 from pathlib import Path
 
 import pytest
-from launch import LaunchDescription, LaunchService
-from mbpl_bringup.security import FILES, KeystoreError, check_keystore
+from launch import LaunchContext, LaunchDescription, LaunchService
+from mbpl_bringup.security import FILES, VARIABLES, KeystoreError, check_keystore, environment, secured
 
+#: Nodes that each launch file starts itself.
 NODES = {
     "mbpl.launch.py": [
         "mujoco_sim",
@@ -76,3 +78,33 @@ def test_an_enclave_that_is_missing_ends_the_launch_before_anything_is_started(
     assert code != 0
     assert f"enclave '/mbpl/{missing}' lacks" in printed
     assert "process started" not in printed
+
+
+def test_nodes_get_the_environment_of_sros_2_and_the_launch_does_not(
+    repository: Path, keystore: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    context = LaunchContext()
+    given = {"security": "true", "enclaves": str(keystore), "namespace": "/mbpl"}
+    context.launch_configurations.update(given)
+    for action in secured(lambda _: ["trial_runner"]).execute(context) or []:
+        action.execute(context)
+    found = {variable: value.perform(context) for variable, value in environment().items()}
+    assert found == {
+        "ROS_SECURITY_ENABLE": "true",
+        "ROS_SECURITY_STRATEGY": "Enforce",
+        "ROS_SECURITY_KEYSTORE": str(keystore),
+    }
+    assert not [variable for variable in VARIABLES if variable in os.environ]
+
+
+def test_without_security_the_shells_own_choice_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROS_SECURITY_ENABLE", "true")
+    monkeypatch.delenv("ROS_SECURITY_STRATEGY", raising=False)
+    context = LaunchContext()
+    context.launch_configurations.update({"security": "false", "namespace": "mbpl"})
+    for action in secured(lambda _: []).execute(context) or []:
+        action.execute(context)
+    found = {variable: value.perform(context) for variable, value in environment().items()}
+    assert (found["ROS_SECURITY_ENABLE"], found["ROS_SECURITY_STRATEGY"]) == ("true", "")
