@@ -29,7 +29,9 @@ CMAKE = f"""cmake_minimum_required(VERSION 3.16)
 project({PACKAGE})
 find_package(ament_cmake REQUIRED)
 find_package(rosidl_default_generators REQUIRED)
-{" ".join(f"find_package({name} REQUIRED)" for name in DEPENDENCIES)}
+foreach(dependency {" ".join(DEPENDENCIES)})
+  find_package(${{dependency}} REQUIRED)
+endforeach()
 rosidl_generate_interfaces(${{PROJECT_NAME}} {" ".join(f"msg/{name}.msg" for name in MESSAGES)}
   DEPENDENCIES {" ".join(DEPENDENCIES)})
 ament_export_dependencies(rosidl_default_runtime)

@@ -211,5 +211,5 @@ def test_a_bridge_that_is_told_to_end_leaves_the_robot_with_what_balances_gravit
 def test_a_bridge_without_a_robot_file_says_what_it_needs(tmp_path: Path) -> None:
     log = tmp_path / "bridge.log"
     with running(bridge(), log) as process:
-        assert process.wait(60.0) == 1
+        assert process.wait(180.0) == 1
     assert "no robot file is given; name the robot's YAML" in log.read_text()

@@ -57,7 +57,7 @@ def test_a_bridge_without_its_messages_says_how_to_get_them(domain: int, tmp_pat
     assert load_robot_file(path, TASK).file.connection.decimation == 4
     log = tmp_path / "bridge.log"
     with running(bridge(robot_file=path), log) as process:
-        assert process.wait(60.0) == 1
+        assert process.wait(180.0) == 1
     printed = log.read_text()
     assert "whose messages are not installed" in printed
     assert "https://github.com/loco-3d/linear-feedback-controller-msgs" in printed
