@@ -14,13 +14,16 @@ from ruamel.yaml import YAML
 
 ROBOTS = Path(__file__).with_name("robots.py")
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "hardware"
+#: s of the robot files of these tests: a busy machine may let more than the default pass between two states.
+COMMAND_TIMEOUT = 0.5
 #: Order in which the controllers of the tests have the joints of the arm.
 ORDER = ["wrist_roll", "pan", "elbow", "lift", "upper_roll", "wrist", "forearm_roll"]
 
 
 def robot_file(directory: Path, example: str = "arm7.yaml", **changes: object) -> Path:
     """The robot file of an example, with some keys changed, in a directory of the test's own."""
-    content = YAML(typ="safe").load(EXAMPLES / example) | {"joints": ORDER} | changes
+    content = YAML(typ="safe").load(EXAMPLES / example) | {"joints": ORDER, "command_timeout": COMMAND_TIMEOUT}
+    content |= changes
     path = directory / "arm.yaml"
     YAML().dump(content, path)
     return path

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from listening import Listener
-from machines import ORDER, Record, bridge, driver, robot_file, running
+from machines import COMMAND_TIMEOUT, ORDER, Record, bridge, driver, robot_file, running
 from mbpl_msgs.msg import JointCommand
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
@@ -179,7 +179,7 @@ def test_commands_that_stay_away_end_in_a_hold_or_in_no_effort(tmp_path: Path, w
     assert (np.abs(record.efforts) <= TASK.action.upper).all()
     # each of driver and bridge acts once a period, and may stall as long as the whole chain did while it was driven
     stall = record.longest_stall + np.diff(arrived).max()
-    safe = record.time > arrived[-1] + 0.1 + 2.0 * 0.004 + stall + ALLOWANCE
+    safe = record.time > arrived[-1] + COMMAND_TIMEOUT + 2.0 * 0.004 + stall + ALLOWANCE
     assert safe.sum() > 50
     if without == "zero":
         assert not record.efforts[safe].any()

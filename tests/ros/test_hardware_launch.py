@@ -30,13 +30,12 @@ def graph(domain: int, tmp_path_factory: pytest.TempPathFactory) -> LaunchDescri
 
 @pytest.mark.launch(fixture=graph)
 def test_once_its_joints_are_confirmed_the_robot_reaches_within_a_centimetre(client: GraphClient) -> None:
-    client.wait_for_services(["ilqr_controller/plan", "hardware_bridge/check_joint"], 120.0)
-    client.wait_status(lambda s: s.state_age >= 0.0, 60.0)
+    client.wait_for_services(["ilqr_controller/plan", "hardware_bridge/check_joint"], 240.0)
+    client.wait_status(lambda s: s.state_age >= 0.0, 120.0)
     assert check_joints(False, "/mbpl", lambda _: True)
     # a trial on hardware is led to its start at a third of the speed limits
     result = client.run_trial(RunTrial.Goal(controller="ilqr_feedback", condition=1), deadline=180.0)
     assert result.final_distance < 0.01
-    assert client.status().mode == "active"
 
 
 def test_a_robot_file_that_is_wrong_starts_nothing(tmp_path: Path, domain: int) -> None:

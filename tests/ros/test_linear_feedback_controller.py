@@ -39,8 +39,8 @@ def test_an_arm_under_it_is_confirmed_and_reaches_within_a_centimetre(environmen
         stack.enter_context(running(robot, tmp_path / "driver.log", environment))
         stack.enter_context(running(launch(path), tmp_path / "launch.log", environment))
         graph = stack.enter_context(GraphClient(timeout=60.0))
-        graph.wait_for_services(["ilqr_controller/plan", "hardware_bridge/check_joint"], 120.0)
-        graph.wait_status(lambda s: s.state_age >= 0.0, 60.0)
+        graph.wait_for_services(["ilqr_controller/plan", "hardware_bridge/check_joint"], 240.0)
+        graph.wait_status(lambda s: s.state_age >= 0.0, 120.0)
         assert check_joints(False, "/mbpl", lambda _: True)
         result = graph.run_trial(RunTrial.Goal(controller="ilqr_feedback", condition=1), deadline=180.0)
     assert result.final_distance < 0.01
