@@ -27,6 +27,8 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
+from mbpl_control.nodes.conversions import flat
+from mbpl_control.nodes.priority_executor import PriorityExecutor, node_priority
 from mbpl_control.tasks import load_task
 
 #: As rclcpp::SystemDefaultsQoS is on DDS: reliable, and of ros2_controllers' topics.
@@ -42,6 +44,8 @@ class Arm(Node):
     Parameters: `task`; `joints`, the order in which the driver's efforts come; `flipped`, joints whose effort acts the
     wrong way round; `wired`, the order in which the efforts really act, when it is another; `record`, the file.
     """
+
+    closes_loop = False
 
     def __init__(self, name: str, rate: float) -> None:
         """Stand at the task's first start, brakes on."""
@@ -64,7 +68,8 @@ class Arm(Node):
         self.rows: list[np.ndarray] = []
         self._steps = round(1.0 / (rate * PHYSICS))
         self._begin, self._due, self.late = time.monotonic(), 0, 0
-        self.create_timer(1.0 / rate, self._on_period, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.period = self.create_timer(1.0 / rate, self._on_period, clock=steady)
         self._rate = rate
 
     def efforts(self, q: np.ndarray, v: np.ndarray) -> np.ndarray | None:
@@ -76,19 +81,23 @@ class Arm(Node):
         raise NotImplementedError
 
     def _on_period(self) -> None:
-        # as a simulation: periods that a busy machine slept through are gone, and counted
         due = int((time.monotonic() - self._begin) * self._rate)
-        self.late += max(due - self._due - 1, 0)
+        # a driver that closes the loop itself does so in every period of a batch that a busy machine has slept through,
+        # and tells of the last; for any other, and beyond half a second, such periods are gone, as in a simulation
+        batch = min(max(due - self._due, 1), round(0.5 * self._rate) if self.closes_loop else 1)
+        self.late += max(due - self._due - batch, 0)
         self._due = due
-        self._period()
+        for left in reversed(range(batch)):
+            self._period(left == 0)
 
-    def _period(self) -> None:
+    def _period(self, tell: bool) -> None:
         """Measure, drive, tell, move on."""
         d = self.data
         q = d.qpos + 1e-4 * self.noise.standard_normal(len(d.qpos))
         v = d.qvel + 2e-3 * self.noise.standard_normal(len(d.qvel))
         u = self.efforts(q, v)
-        self.tell(q, v)
+        if tell:
+            self.tell(q, v)
         if u is None:
             d.qvel[:] = 0.0
             d.time += self._steps * PHYSICS
@@ -114,9 +123,10 @@ class ForwardCommand(Arm):
     def __init__(self) -> None:
         """Open the topics."""
         super().__init__("ros2_control", 250.0)
-        self.create_subscription(
+        commands = self.create_subscription(
             Float64MultiArray, "/forward_effort_controller/commands", self._on_commands, SYSTEM_DEFAULT
         )
+        node_priority(self, commands, self.period)
         self._broadcaster = self.create_publisher(JointState, "/joint_states", SYSTEM_DEFAULT)
         # an order of its own, and a gripper that measures a position only
         self._order = np.random.default_rng(1).permutation(len(self.names))
@@ -146,7 +156,9 @@ class ForwardCommand(Arm):
 
 
 class LinearFeedback(Arm):
-    """linear-feedback-controller at 1 kHz, with its PD phase until the first `Control`."""
+    """linear-feedback-controller at 1 kHz, with brakes in the place of its PD phase until the first `Control`."""
+
+    closes_loop = True
 
     def __init__(self) -> None:
         """Open the topics."""
@@ -155,10 +167,12 @@ class LinearFeedback(Arm):
         super().__init__("lfc", 1000.0)
         self._sensor = Sensor()
         self._sensor.joint_state.name = self.joints
+        self._no_effort = flat(np.zeros(len(self.joints)))
         self._pick = np.array([self.names.index(n) for n in self.joints])
         self._law: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self._out = self.create_publisher(Sensor, "/linear_feedback_controller/sensor", LFC)
-        self.create_subscription(Control, "/linear_feedback_controller/control", self._on_control, LFC)
+        control = self.create_subscription(Control, "/linear_feedback_controller/control", self._on_control, LFC)
+        node_priority(self, control, self.period)
 
     def _on_control(self, message: Any) -> None:
         n = len(self.joints)
@@ -180,8 +194,9 @@ class LinearFeedback(Arm):
         """A `Sensor`."""
         message = self._sensor
         message.header.stamp = self.stamp()
-        message.joint_state.position, message.joint_state.velocity = q[self._pick].tolist(), v[self._pick].tolist()
-        message.joint_state.effort = [0.0] * len(self.joints)
+        state = message.joint_state
+        state.position, state.velocity = flat(q[self._pick]), flat(v[self._pick])
+        state.effort = self._no_effort
         self._out.publish(message)
 
 
@@ -193,10 +208,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     arm = kinds[sys.argv[1]]()
     try:
-        rclpy.spin(arm)
+        executor = PriorityExecutor()
+        executor.add_node(arm)
+        executor.spin()
     finally:
         arm.save()
-        print(f"{Path(__file__).name}: {len(arm.rows)} periods, {arm.late} of them left out")
+        print(f"{Path(__file__).name}: {len(arm.rows)} periods, {arm.late} more left out")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def launch(path: Path) -> list[str]:
 
 
 def test_an_arm_under_it_is_confirmed_and_reaches_within_a_centimetre(environment, tmp_path: Path) -> None:
-    path, record = robot_file(tmp_path, "arm7_lfc.yaml"), tmp_path / "record.npy"
+    path, record = robot_file(tmp_path, "arm7_lfc.yaml", command_timeout=2.0), tmp_path / "record.npy"
     with ExitStack() as stack:
         robot = driver("linear_feedback_controller", record=record)
         stack.enter_context(running(robot, tmp_path / "driver.log", environment))

@@ -262,7 +262,7 @@ class BridgeCore:
             if before is not check.phase:
                 self.reason = self.confirmation.reason = check.movement.message
             return self._zero(sample)
-        return self._limited(wanted, sample, steady_ns, self._no_gain)
+        return self._limited(wanted, sample, steady_ns)
 
     # --- what is sent ---
 
@@ -288,16 +288,16 @@ class BridgeCore:
     def _held(self, sample: RobotSample, steady_ns: int) -> Drive:
         if self._hold is None:
             self._hold = HoldExecutor(self._model, self._gains)
-        gain = self._hold_gain if self._closes_loop else self._no_gain
-        return self._limited(self._hold.evaluate(sample), sample, steady_ns, gain)
+        return self._limited(self._hold.evaluate(sample), sample, steady_ns)
 
-    def _limited(self, wanted: Array, sample: RobotSample, steady_ns: int, gain: Array) -> Drive:
+    def _limited(self, wanted: Array, sample: RobotSample, steady_ns: int) -> Drive:
+        """An effort of a hold within the limits, with the hold's own gain for a driver that closes the loop."""
         # gravity is there from the first instant on: the rate counts from what holds the robot, not from nothing
         last = self._model.gravity(sample.q) if self._last is None else self._last
         dt = max(1e-9 * (steady_ns - self._driven_ns), 1e-6)
         self._driven_ns = steady_ns
         self._last, _ = self._limiter.apply(wanted, last, sample.q, sample.v, dt)
-        return Drive(self._last, gain, sample)
+        return Drive(self._last, self._hold_gain if self._closes_loop else self._no_gain, sample)
 
     def _zero(self, sample: RobotSample) -> Drive:
         self._last = np.zeros(self._action.size)

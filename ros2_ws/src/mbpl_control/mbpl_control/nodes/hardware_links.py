@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable
@@ -104,7 +105,9 @@ class LinearFeedbackLink(Link):
         # as its own publisher and subscription have it
         qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._sensor_type, self._robot, self._on_state = types.Sensor, robot, on_state
-        self._decimation, self._heard = connection.decimation, 0
+        # half a message less, so that one which comes a little early counts for the one it is
+        messages = connection.decimation
+        self._least_ns, self._passed_ns = round(1e9 * (messages - 0.5) / (messages * robot.file.rate)), 0
         self._message = types.Control()
         #: index, among the task's joints, of each joint of the driver; as its first message says
         self._order: np.ndarray | None = None
@@ -115,10 +118,14 @@ class LinearFeedbackLink(Link):
         )
 
     def _on_sensor(self, data: bytes) -> None:
-        """Pass on one of so many: the others are for the driver's own loop, and are not even parsed."""
-        self._heard += 1
-        if self._heard % self._decimation:
+        """Pass on one a period of the graph: the others are for the driver's own loop, and are not even parsed.
+
+        By time and not by number: when messages are lost, the graph must not lose as many times more.
+        """
+        now = time.monotonic_ns()
+        if now - self._passed_ns < self._least_ns:
             return
+        self._passed_ns = now
         message = deserialize_message(data, self._sensor_type)
         state = message.joint_state
         joints = self._robot.task.action.joint_names
