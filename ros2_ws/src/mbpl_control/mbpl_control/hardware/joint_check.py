@@ -14,7 +14,7 @@ from mbpl_control.models.robot import RobotModel
 from mbpl_control.runtime.executors import RobotSample
 from mbpl_control.runtime.hold import HoldExecutor, HoldGains
 
-#: s the robot is watched while it is only held, before the first joint moves and after each has moved.
+#: s the robot is given to come to rest: held before a joint moves, under the largest effort, and when it is back.
 SETTLE = 1.0
 #: s over which the effort goes away again.
 BACK = 1.0
@@ -167,7 +167,7 @@ class JointCheck:
             return 0.0
         if self.phase is Phase.OUT:
             push = float(options.effort * self._limits[self.index]) * min(elapsed / options.duration, 1.0) ** 3
-            if self._has_moved(q, push, elapsed >= options.duration):
+            if self._has_moved(q, push, elapsed >= options.duration + SETTLE):
                 self.phase, self._since_ns, self._peak = Phase.BACK, steady_ns, push
             return push
         part = elapsed / BACK
