@@ -194,5 +194,21 @@ def test_no_gain_outlives_its_law_adds_to_a_limit_or_starts_from_a_guess(robot, 
     # an answer to a state that was never measured
     assert not driven.command(3, stamp=2).gain.any()
     # another law, without a gain of its own
-    assert not driven.command(4, stamp=0, who="hold").gain.any()
+    assert not driven.command(4, stamp=0, who="other").gain.any()
     assert not driven.command(5, stamp=0, who="law").gain.any()
+
+
+def test_a_hold_of_the_manager_is_one_at_the_rate_of_a_driver_that_closes_the_loop(driven, robot, tmp_path) -> None:
+    driven.core.on_state(sample(0), 0)
+    assert not driven.command(1, stamp=0, who="hold").gain.any()
+    closing = Driven(robot, tmp_path, closes_loop=True)
+    closing.core.on_state(sample(0), 0)
+    values = closing.values.copy()
+    values[6] = 10.0
+    for who in ("hold", "fallback"):
+        gain = closing.command(1, stamp=0, who=who, values=values).gain
+        gains = closing.core._gains
+        assert (np.diag(gain[:, :7])[:6] == -gains.stiffness[:6]).all()
+        assert (np.diag(gain[:, 7:])[:6] == -gains.damping[:6]).all()
+        assert not gain[6].any()
+    assert not closing.command(1, stamp=0, who="emergency_stop").gain.any()

@@ -42,7 +42,7 @@ def test_a_stabilising_gain_has_the_opposite_sign_there() -> None:
 
 def test_a_gain_by_joints_alone_stays_as_it_is(arm_task) -> None:
     gain, (q, v) = RNG.standard_normal((7, 14)), RNG.standard_normal((2, 7))
-    assert joint_gain(arm_task, arm_task.state, gain, q, v) == pytest.approx(gain, abs=1e-8)
+    assert joint_gain(arm_task, arm_task.robot.state, gain, q, v) == pytest.approx(gain, abs=1e-8)
 
 
 def test_a_gain_by_points_of_frames_follows_their_jacobian() -> None:

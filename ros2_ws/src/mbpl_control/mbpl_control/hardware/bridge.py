@@ -14,11 +14,14 @@ from mbpl_control.hardware.joint_check import JointCheck, Movement
 from mbpl_control.hardware.robot_file import HardwareRobot
 from mbpl_control.runtime.executors import RobotSample
 from mbpl_control.runtime.hold import HoldExecutor, HoldGains
+from mbpl_control.runtime.registry import FALLBACK, HELD
 from mbpl_control.safety.limiter import CommandLimiter
 from mbpl_control.safety.limits import Limits
 
 #: Joint states that are kept, to find the one a command answers.
 REMEMBERED = 256
+#: Who decides while the manager holds every joint.
+HOLDS = ("hold", HELD, FALLBACK)
 #: Part of its range from a limit at which an effort counts as limited; feedback must not add to it.
 AT_LIMIT = 1e-6
 
@@ -267,12 +270,16 @@ class BridgeCore:
     # --- what is sent ---
 
     def _drive(self) -> Drive:
-        """The last command with the gains of the laws in force, but for joints that have no effort left."""
+        """The last command with the gains of the laws in force, but for joints that have no effort left.
+
+        A hold of the manager has gains, too, and publishes none: a driver that closes the loop gets those of ours, which
+        are made as the manager makes its own.
+        """
         assert self._commanded is not None  # noqa: S101 - the caller sees to it
         values, who, sample = self._commanded
-        gain = self._no_gain
+        gain = self._hold_gain if self._closes_loop and who in HOLDS else self._no_gain
         wanted = [self._laws[name] for name in who.split(" + ") if name in self._laws]
-        if wanted:
+        if wanted or gain is self._hold_gain:
             gain = gain.copy()
             for rows, part in wanted:
                 gain[rows] = part
