@@ -272,8 +272,8 @@ class BridgeCore:
     def _drive(self) -> Drive:
         """The last command with the gains of the laws in force, but for joints that have no effort left.
 
-        A hold of the manager has gains, too, and publishes none: a driver that closes the loop gets those of ours, which
-        are made as the manager makes its own.
+        A hold of the manager has gains, too, and publishes none: a driver that closes the loop gets those of the
+        bridge's own hold, which are made in the same way.
         """
         assert self._commanded is not None  # noqa: S101 - the caller sees to it
         values, who, sample = self._commanded
