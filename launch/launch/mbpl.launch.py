@@ -1,27 +1,17 @@
 """Bring up mbpl: robot (simulated or real), estimator, manager, planners, trial runner, recorder.
 
 The same file serves simulation and hardware: with `robot:=hardware` the simulation is left out, and a bridge that
-publishes `joint_states` and takes `joint_commands` in the same namespace stands in its place.
+publishes `joint_states` and takes `joint_commands` in the same namespace stands in its place: that of
+hardware.launch.py, or one of yours.
 """
 
-from launch import LaunchDescription
-from launch.actions import (
-    DeclareLaunchArgument,
-    GroupAction,
-    OpaqueFunction,
-    SetEnvironmentVariable,
-    Shutdown,
-)
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, GroupAction, SetEnvironmentVariable
 from launch.conditions import IfCondition
-from launch.substitutions import (
-    EnvironmentVariable,
-    LaunchConfiguration,
-    PathJoinSubstitution,
-    PythonExpression,
-)
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PythonExpression
 from launch_ros.actions import LifecycleNode, Node, PushRosNamespace
-from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import FindPackageShare
+from mbpl_bringup.graph import declared, ends_launch, node, typed
+from mbpl_bringup.security import secured, security_arguments
 
 ARGUMENTS = (
     ("task", "arm_reach", "name of a task, or path of its YAML"),
@@ -38,38 +28,17 @@ ARGUMENTS = (
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, then the nodes; the loss of robot, estimator or manager ends the launch."""
-    task = {"task": LaunchConfiguration("task")}
-    share = FindPackageShare("mbpl_bringup")
-    paced = PathJoinSubstitution([share, "config", PythonExpression(["'", LaunchConfiguration("mode"), ".yaml'"])])
-    config = PathJoinSubstitution([share, "config", LaunchConfiguration("config")])
-    rate = {"rate": ParameterValue(LaunchConfiguration("rate"), value_type=float)}
-    log = ["--log-level", LaunchConfiguration("log_level")]
-
-    def node(executable: str, *parameters: object, package: str = "mbpl_control", **options: object) -> Node:
-        return Node(
-            package=package,
-            executable=executable,
-            name=executable,
-            parameters=[paced, config, task, *parameters],
-            ros_arguments=log,
-            output="screen",
-            **options,
-        )
-
+    rate = {"rate": typed("rate", float)}
     simulation = node(
         "mujoco_sim",
         rate,
-        {
-            "mode": LaunchConfiguration("mode"),
-            "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
-            "view": ParameterValue(LaunchConfiguration("view"), value_type=bool),
-        },
+        {"mode": LaunchConfiguration("mode"), "seed": typed("seed", int), "view": typed("view", bool)},
         package="mbpl_sim",
-        on_exit=_end("the simulated robot ended"),
+        on_exit=ends_launch("the simulated robot ended"),
         condition=IfCondition(PythonExpression(["'", LaunchConfiguration("robot"), "' == 'sim'"])),
     )
-    estimator = node("state_estimator", on_exit=_end("the state estimator ended"))
-    manager = node("controller_manager", rate, on_exit=_end("the controller manager ended"))
+    estimator = node("state_estimator", on_exit=ends_launch("the state estimator ended"))
+    manager = node("controller_manager", rate, on_exit=ends_launch("the controller manager ended"))
     runner = node("trial_runner", {"robot": LaunchConfiguration("robot")})
     recorder = node(
         "bag_recorder",
@@ -77,25 +46,13 @@ def generate_launch_description() -> LaunchDescription:
         condition=IfCondition(LaunchConfiguration("record")),
     )
 
-    def planner(name: str, **options: object) -> LifecycleNode:
+    def planner(name: str, **options: object) -> Node:
         # `autostart` has the node configure and activate itself; from then on its lifecycle services rule
-        return LifecycleNode(
-            package="mbpl_control",
-            executable="ilqr_controller",
-            name=name,
-            namespace="",
-            parameters=[paced, config, task, {"autostart": True}],
-            ros_arguments=log,
-            output="screen",
-            **options,
-        )
+        return node("ilqr_controller", {"autostart": True}, kind=LifecycleNode, name=name, namespace="", **options)
 
     return LaunchDescription(
         [
-            *(
-                DeclareLaunchArgument(name, default_value=default, description=text)
-                for name, default, text in ARGUMENTS
-            ),
+            *declared(ARGUMENTS),
             DeclareLaunchArgument(
                 "mode",
                 default_value="realtime",
@@ -113,10 +70,12 @@ def generate_launch_description() -> LaunchDescription:
                 default_value="mbpl.yaml",
                 description="parameters: a file of this package's config directory, or a path",
             ),
+            *security_arguments(),
             SetEnvironmentVariable(
                 "ROS_AUTOMATIC_DISCOVERY_RANGE",
                 EnvironmentVariable("ROS_AUTOMATIC_DISCOVERY_RANGE", default_value="LOCALHOST"),
             ),
+            secured(_started),
             GroupAction(
                 [
                     PushRosNamespace(LaunchConfiguration("namespace")),
@@ -133,6 +92,12 @@ def generate_launch_description() -> LaunchDescription:
     )
 
 
-def _end(reason: str) -> OpaqueFunction:
-    """End the launch because a node it cannot do without has ended; nothing more while it is ending already."""
-    return OpaqueFunction(function=lambda context: None if context.is_shutdown else [Shutdown(reason=reason)])
+def _started(context: LaunchContext) -> list[str]:
+    """Names of the nodes that these arguments start."""
+    names = ["state_estimator", "controller_manager", "trial_runner", "ilqr_controller"]
+    if LaunchConfiguration("robot").perform(context) == "sim":
+        names.append("mujoco_sim")
+    for argument, name in (("record", "bag_recorder"), ("mpc", "mpc_controller")):
+        if IfCondition(LaunchConfiguration(argument)).evaluate(context):
+            names.append(name)
+    return names

@@ -4,12 +4,11 @@ All arguments of mbpl.launch.py count here, too.
 """
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
-from launch_ros.actions import LifecycleNode, Node, PushRosNamespace
-from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import FindPackageShare
+from launch.actions import DeclareLaunchArgument, GroupAction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode, PushRosNamespace
+from mbpl_bringup.graph import declared, node, typed, whole_graph
+from mbpl_bringup.security import secured, security_arguments
 
 #: Arguments of mbpl.launch.py that the nodes here need, too, or that have another default.
 SHARED = (
@@ -32,59 +31,34 @@ OWN = (
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments, the graph, the nodes that learn."""
-    share = FindPackageShare("mbpl_bringup")
-    paced = PathJoinSubstitution([share, "config", PythonExpression(["'", LaunchConfiguration("mode"), ".yaml'"])])
-    config = PathJoinSubstitution([share, "config", LaunchConfiguration("config")])
-    task = {"task": LaunchConfiguration("task")}
-    log = ["--log-level", LaunchConfiguration("log_level")]
-
-    def node(kind: type[Node], name: str, parameters: dict[str, object], **options: str) -> Node:
-        return kind(
-            package="mbpl_control",
-            executable=name,
-            name=name,
-            parameters=[paced, config, task, parameters],
-            ros_arguments=log,
-            output="screen",
-            **options,
-        )
-
-    def whole(name: str) -> ParameterValue:
-        return ParameterValue(LaunchConfiguration(name), value_type=int)
-
-    def text(name: str) -> ParameterValue:
-        return ParameterValue(LaunchConfiguration(name), value_type=str)
-
+    # what is given as text may look like a number
     trainer = {
-        "start": ParameterValue(LaunchConfiguration("start"), value_type=bool),
-        "method": text("method"),
-        "variant": text("variant"),
-        "iterations": whole("iterations"),
-        "samples": whole("samples"),
-        "seed": whole("seed"),
-        "run_directory": text("output"),
+        "start": typed("start", bool),
+        "method": typed("method", str),
+        "variant": typed("variant", str),
+        "iterations": typed("iterations", int),
+        "samples": typed("samples", int),
+        "seed": typed("seed", int),
+        "run_directory": typed("output", str),
     }
+    passed_on = [*(name for name, _, _ in SHARED), "security", "enclaves"]
     return LaunchDescription(
         [
-            *(
-                DeclareLaunchArgument(name, default_value=default, description=description)
-                for name, default, description in (*SHARED, *OWN)
-            ),
+            *declared((*SHARED, *OWN)),
             DeclareLaunchArgument(
                 "method", default_value="lqr_flm", choices=["lqr_flm", "gps"], description="what learns"
             ),
-            IncludeLaunchDescription(
-                PythonLaunchDescriptionSource(PathJoinSubstitution([share, "launch", "mbpl.launch.py"])),
-                launch_arguments=[(name, LaunchConfiguration(name)) for name, _, _ in SHARED],
-            ),
+            *security_arguments(),
+            secured(lambda _: ["dynamics_fitter", "lqr_flm_controller", "neural_policy", "gps_trainer"]),
+            whole_graph((name, LaunchConfiguration(name)) for name in passed_on),
             GroupAction(
                 [
                     PushRosNamespace(LaunchConfiguration("namespace")),
-                    node(Node, "dynamics_fitter", {}),
+                    node("dynamics_fitter"),
                     # `autostart` has a node configure and activate itself; from then on its lifecycle services rule
-                    node(LifecycleNode, "lqr_flm_controller", {"autostart": True}, namespace=""),
-                    node(LifecycleNode, "neural_policy", {"autostart": True}, namespace=""),
-                    node(Node, "gps_trainer", trainer),
+                    node("lqr_flm_controller", {"autostart": True}, kind=LifecycleNode, namespace=""),
+                    node("neural_policy", {"autostart": True}, kind=LifecycleNode, namespace=""),
+                    node("gps_trainer", trainer),
                 ]
             ),
         ]

@@ -1,1 +1,1 @@
-"""Helpers shared by the launch files of mbpl."""
+"""What the launch files of mbpl share."""

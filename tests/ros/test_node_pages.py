@@ -13,6 +13,7 @@ import pytest
 from launch import LaunchDescription
 from launch_pytest.actions import ReadyToTest
 from launch_ros.actions import Node as NodeAction
+from machines import EXAMPLES
 from pages import code, codes, tables
 from rcl_interfaces.msg import ParameterDescriptor, ParameterType
 from rclpy.action import get_action_server_names_and_types_by_node
@@ -38,6 +39,7 @@ class Started(NamedTuple):
 
 NODES = (
     Started("mujoco_sim", "mujoco_sim", "mbpl_sim"),
+    Started("hardware_bridge", "hardware_bridge", parameters=(("robot_file", str(EXAMPLES / "arm7.yaml")),)),
     Started("state_estimator", "state_estimator"),
     Started("state_estimator", "state_estimator_ekf", parameters=(("filter", "ekf"),)),
     Started("controller_manager", "controller_manager"),

@@ -6,6 +6,7 @@ PACKAGE = "mbpl_control"
 NODES = (
     "state_estimator",
     "controller_manager",
+    "hardware_bridge",
     "ilqr_controller",
     "dynamics_fitter",
     "lqr_flm_controller",

@@ -25,13 +25,17 @@ def description(file: str) -> LaunchDescription:
     return module.generate_launch_description()
 
 
-@pytest.mark.parametrize(("file", "heading"), [("mbpl.launch.py", "Arguments"), ("train.launch.py", "Learning")])
+FILES = {"mbpl.launch.py": "Arguments", "train.launch.py": "Learning", "hardware.launch.py": "On a real robot"}
+
+
+@pytest.mark.parametrize(("file", "heading"), FILES.items())
 def test_the_page_lists_every_argument_with_its_default_and_choices_and_no_other(file: str, heading: str) -> None:
     declared = {}
     for entity in description(file).entities:
         if isinstance(entity, DeclareLaunchArgument):
             assert entity.description, entity.name
-            default = perform_substitutions(LaunchContext(), entity.default_value)
+            given = entity.default_value
+            default = "required" if given is None else perform_substitutions(LaunchContext(), given)
             declared[entity.name] = (default, list(entity.choices or ()))
     told = {code(row["argument"]): (code(row["default"]), codes(row["choices"])) for row in tables(PAGE, heading)}
     assert told == declared

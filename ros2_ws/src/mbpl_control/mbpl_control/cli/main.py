@@ -236,6 +236,21 @@ def estop(
     stop(reason, reset, namespace)
 
 
+@app.command("check-joints")
+def check_joints(
+    again: Annotated[bool, typer.Option("--again", help="Check joints that are confirmed already.")] = False,
+    namespace: NamespaceOption = "/mbpl",
+) -> None:
+    """Move each joint of a real robot a little, and confirm that it is the one it should be.
+
+    Until then its bridge takes no commands. Exit code 1 when they are not confirmed.
+    """
+    from mbpl_control.cli.check_joints import check_joints
+
+    if not check_joints(again, namespace, typer.confirm):
+        raise typer.Exit(1)
+
+
 @app.command()
 def bag(
     path: Annotated[Path, typer.Argument(help="Directory of a bag.")],

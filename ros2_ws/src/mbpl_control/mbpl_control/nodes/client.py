@@ -86,11 +86,9 @@ class GraphClient(GraphCalls):
     def _spin(self) -> None:
         with suppress(ExternalShutdownException):
             while not self._ended.is_set():
-                try:
+                # another thread may destroy what is about to be waited for; the next wait leaves it out
+                with suppress(InvalidHandle):
                     self._executor.spin_once()
-                except InvalidHandle:
-                    # another thread destroyed what was about to be waited for; the next wait leaves it out
-                    continue
 
     @property
     def newest_status(self) -> ManagerStatus | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from builtin_interfaces.msg import Duration
+from diagnostic_msgs.srv import SelfTest
 from lifecycle_msgs.srv import GetState
 from mbpl_msgs.msg import ControllerState
 from mbpl_msgs.srv import (
@@ -35,6 +36,7 @@ from mbpl_control.core import MbplError, RefusedError
 from mbpl_control.core.validation import Array
 
 MANAGER = "controller_manager"
+BRIDGE = "hardware_bridge"
 
 #: s between two calls of a guard.
 GUARD_PERIOD = 0.2
@@ -226,6 +228,29 @@ class GraphCalls:
         """Have the recorder close its bag; its absolute path."""
         request = StopRecording.Request(metadata=metadata)
         return self._checked(StopRecording, "bag_recorder/stop", request, timeout).path
+
+    # --- the bridge to a real robot ---
+
+    def check_joint(self, timeout: float) -> SelfTest.Response:
+        """Have the bridge move the next joint of its check; what was seen.
+
+        Args:
+            timeout: s of wall time, movement included.
+
+        Raises:
+            RefusedError: nothing was moved.
+        """
+        answer = self._call(SelfTest, f"{BRIDGE}/check_joint", SelfTest.Request(), timeout)
+        if not answer.status[0].values:
+            raise RefusedError(answer.status[0].message)
+        return answer
+
+    def answer_check(self, yes: bool) -> str:
+        """Tell the bridge whether a person saw what should be seen; what follows, in words."""
+        answer = self._call(SetBool, f"{BRIDGE}/answer_check", SetBool.Request(data=yes))
+        if not answer.success:
+            raise RefusedError(answer.message)
+        return answer.message
 
     # --- plumbing ---
 
