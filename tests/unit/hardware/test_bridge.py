@@ -71,6 +71,21 @@ def test_a_command_that_is_none_for_this_robot_is_refused_and_counted(driven, ch
     assert driven.core.on_state(sample(4), 4 * MS) is None
 
 
+def test_an_answer_to_a_state_older_than_the_time_out_is_no_sign_that_somebody_looks_after_the_robot(driven) -> None:
+    driven.core.on_state(sample(0), 0)
+    driven.core.on_state(sample(100), 100 * MS)
+    driven.command(100, stamp=0)
+    driven.core.on_state(sample(101), 101 * MS)
+    with pytest.raises(RefusedError, match=r"answers a state of 0\.101 s ago; at most 0\.1 s is allowed"):
+        driven.command(101, stamp=0)
+    # what the manager says by itself, states having stayed away from it, counts
+    names = list(driven.action.joint_names)
+    driven.core.on_command(names, "effort", driven.values, "zero", 0, 102 * MS, False)
+    assert driven.core.on_state(sample(201), 201 * MS) is None
+    driven.core.on_state(sample(203), 203 * MS)
+    assert driven.core.mode == "held"
+
+
 def test_before_the_joints_are_confirmed_nothing_moves_the_robot(robot, tmp_path) -> None:
     driven = Driven(robot, tmp_path)
     driven.core = BridgeCore(robot, Confirmation(tmp_path / "arm.yaml", robot.hash))

@@ -111,7 +111,16 @@ class BridgeCore:
             return self._zero(sample)
         return None
 
-    def on_command(self, names: list[str], interface: str, values: Array, who: str, stamp_ns: int, now: int) -> Drive:
+    def on_command(
+        self,
+        names: list[str],
+        interface: str,
+        values: Array,
+        who: str,
+        stamp_ns: int,
+        now: int,
+        is_answer: bool = True,
+    ) -> Drive:
         """A command of the manager.
 
         Args:
@@ -121,9 +130,11 @@ class BridgeCore:
             who: controllers that decided, joined by " + ".
             stamp_ns: of the state that it answers.
             now: on the steady clock.
+            is_answer: whether it answers a state; else the manager speaks for itself, states having stayed away.
 
         Raises:
-            RefusedError: the joints are not confirmed, are others, or a number is not finite or beyond its limit.
+            RefusedError: the joints are not confirmed, are others, a number is not finite or beyond its limit, or the
+                state it answers is older than `command_timeout`.
         """
         action = self._action
         if not self.confirmation.counts or self.check is not None:
@@ -146,6 +157,12 @@ class BridgeCore:
             )
         if not self._samples:
             self._refuse("the robot has sent no joint state")
+        age = self._samples[-1].stamp_ns - stamp_ns
+        if is_answer and age > self._timeout_ns:
+            # somebody answers an old state again and again: no sign that the robot is looked after
+            self._refuse(
+                f"it answers a state of {1e-9 * age:.3f} s ago; at most {1e-9 * self._timeout_ns:g} s is allowed"
+            )
         answered = next((s for s in reversed(self._samples) if s.stamp_ns == stamp_ns), None)
         # an answer to a state that was only predicted, or to none: its feedback has no place to start from
         sample = self._samples[-1] if answered is None else answered

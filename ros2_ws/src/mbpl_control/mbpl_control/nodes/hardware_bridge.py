@@ -149,6 +149,7 @@ class HardwareBridge(Node):
                 message.controller,
                 convert.time_to_ns(message.header.stamp),
                 time.monotonic_ns(),
+                bool(message.state_sequence),
             )
         except RefusedError as error:
             self.get_logger().warning(f"command refused: {error}", throttle_duration_sec=1.0)
