@@ -2,6 +2,7 @@
 #   make demo [VIEW=1]   the whole graph on a simulated arm, with a report       make lint    ruff, mypy, ament linters
 #   make test            unit tests, and tests over the ROS graph               make bench   all comparisons
 #   make test-learning   whether it learns, over seeds; takes minutes
+#   make test-faults     every fault of processes, laws, sensors, clocks; takes 25 minutes
 #   make setup [PYTHON=/path/to/python3.12]                                     make docs    the pages, in site/
 #                                                                               make clean   undo the set-up
 
@@ -13,7 +14,7 @@ PYTEST_ARGS ?=
 SETUP = python=$$(PYTHON='$(PYTHON)' tools/find_python.sh) && "$$python" tools/setup.py
 IN_ENV = source tools/env.sh &&
 
-.PHONY: help setup demo test test-learning lint bench bench-ilqr bench-loop bench-flm docs lock clean
+.PHONY: help setup demo test test-learning test-faults lint bench bench-ilqr bench-loop bench-flm docs lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -31,6 +32,10 @@ test: setup
 
 test-learning: setup
 	@$(IN_ENV) python -m pytest tests/learning $(PYTEST_ARGS)
+
+test-faults: setup
+	@$(IN_ENV) FASTRTPS_DEFAULT_PROFILES_FILE='$(CURDIR)/tests/fastdds.xml' ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET \
+	python -m pytest tests/faults --campaign $(PYTEST_ARGS)
 
 lint: setup
 	@$(IN_ENV) tools/lint.sh

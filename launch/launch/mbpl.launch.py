@@ -4,7 +4,7 @@ The same file serves simulation and hardware: with `robot:=hardware` the simulat
 publishes `joint_states` and takes `joint_commands` in the same namespace stands in its place.
 """
 
-from launch import LaunchDescription
+from launch import LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     GroupAction,
@@ -37,7 +37,7 @@ ARGUMENTS = (
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Arguments, then the nodes; the loss of robot, estimator or manager ends the launch."""
+    """Arguments, then the nodes; the loss of robot, estimator or manager ends the launch unless told otherwise."""
     task = {"task": LaunchConfiguration("task")}
     share = FindPackageShare("mbpl_bringup")
     paced = PathJoinSubstitution([share, "config", PythonExpression(["'", LaunchConfiguration("mode"), ".yaml'"])])
@@ -109,6 +109,12 @@ def generate_launch_description() -> LaunchDescription:
                 description="sim, or hardware: a bridge of yours publishes joint_states",
             ),
             DeclareLaunchArgument(
+                "on_loss",
+                default_value="end",
+                choices=["end", "go_on"],
+                description="what the loss of robot, estimator or manager does: end the launch, or leave the others",
+            ),
+            DeclareLaunchArgument(
                 "config",
                 default_value="mbpl.yaml",
                 description="parameters: a file of this package's config directory, or a path",
@@ -135,4 +141,9 @@ def generate_launch_description() -> LaunchDescription:
 
 def _end(reason: str) -> OpaqueFunction:
     """End the launch because a node it cannot do without has ended; nothing more while it is ending already."""
-    return OpaqueFunction(function=lambda context: None if context.is_shutdown else [Shutdown(reason=reason)])
+
+    def ended(context: LaunchContext) -> list[Shutdown]:
+        goes_on = context.is_shutdown or LaunchConfiguration("on_loss").perform(context) == "go_on"
+        return [] if goes_on else [Shutdown(reason=reason)]
+
+    return OpaqueFunction(function=ended)

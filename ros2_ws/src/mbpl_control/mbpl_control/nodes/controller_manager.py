@@ -187,8 +187,8 @@ class ControllerManager(Node):
             return
         if command is not None:
             self._send(command, stamp, sample.sequence)
-        elif self._command.header.stamp == stamp and self._sequence:
-            # asked again for a state that was answered: the answer was lost
+        elif self._command.header.stamp == stamp and self._command.state_sequence:
+            # asked again for a state that was answered: the answer was lost. What was sent blindly is no answer
             self._commands.publish(self._command)
         self._keep_books(partial(self._after_tick, command, stamp, begin_ns, time.monotonic_ns()))
 

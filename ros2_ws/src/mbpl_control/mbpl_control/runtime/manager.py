@@ -264,7 +264,7 @@ class ManagerCore(Arbiter):
         if silent > limit:
             self._fall_back(f"no state for {silent:.3f} s", steady_ns)
         elif elapsed > limit:
-            self._fall_back(f"the robot's clock jumped ahead by {elapsed:.3f} s", steady_ns)
+            self._fall_back(f"no state for {elapsed:.3f} s of the robot's clock", steady_ns)
 
     def _on_jump(self, joint: str, steady_ns: int) -> None:
         """Hold where the robot is now: anything else would pull it back to where it is no more."""

@@ -1,0 +1,67 @@
+"""What the fault campaign shares: the option that asks for all of it, and the results of every case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from domains import domain
+from graph import PATIENT, SHIPPED, Graph
+from observer import Observer
+from scene import Case, Result, Scene
+from table import write
+
+from mbpl_control.nodes.client import GraphClient
+
+__all__ = ["domain"]
+RESULTS: list[Result] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--campaign`: every case with all its repetitions."""
+    parser.addoption("--campaign", action="store_true", help="run every fault with all its repetitions")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test for each case of the module: all of them, or one repetition of some."""
+    if "case" in metafunc.fixturenames:
+        campaign = metafunc.config.getoption("campaign")
+        cases = [c for c in metafunc.module.CASES if campaign or c.core]
+        metafunc.parametrize("case", cases, ids=str)
+
+
+@pytest.fixture
+def repetitions(request: pytest.FixtureRequest, case: Case) -> int:
+    """How often a case is tried."""
+    return case.repetitions if request.config.getoption("campaign") else 1
+
+
+@pytest.fixture
+def result(case: Case) -> Result:
+    """Where the judgements of a case go."""
+    RESULTS.append(Result(case))
+    return RESULTS[-1]
+
+
+@pytest.fixture(scope="module")
+def scene(request: pytest.FixtureRequest, domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """The graph of the module, and all that looks at it."""
+    relayed = getattr(request.module, "RELAYED", False)
+    pace = SHIPPED if request.config.getoption("campaign") else PATIENT
+    directory = tmp_path_factory.mktemp("faults")
+    with Graph(domain, directory, pace, relayed) as graph, GraphClient(timeout=5.0) as client:
+        observer = Observer("robot/joint_states" if relayed else "joint_states")
+        try:
+            scene = Scene(graph, client, observer)
+            scene.switches = 1000 if request.config.getoption("campaign") else 100
+            yield scene
+        finally:
+            for source in getattr(locals().get("scene"), "sources", {}).values():
+                source.stop()
+            observer.close()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The table of the campaign, and its file."""
+    if session.config.getoption("campaign") and RESULTS:
+        write(RESULTS)
