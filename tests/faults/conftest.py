@@ -18,8 +18,9 @@ RESULTS: list[Result] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--campaign`: every case with all its repetitions."""
+    """`--campaign`: every case with all its repetitions; `--patient`: with the time-outs of a machine that is busy."""
     parser.addoption("--campaign", action="store_true", help="run every fault with all its repetitions")
+    parser.addoption("--patient", action="store_true", help="leave the graph time: the machine has others to serve")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -47,7 +48,8 @@ def result(case: Case) -> Result:
 def scene(request: pytest.FixtureRequest, domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """The graph of the module, and all that looks at it."""
     relayed = getattr(request.module, "RELAYED", False)
-    pace = SHIPPED if request.config.getoption("campaign") else PATIENT
+    option = request.config.getoption
+    pace = SHIPPED if option("campaign") and not option("patient") else PATIENT
     directory = tmp_path_factory.mktemp("faults")
     with Graph(domain, directory, pace, relayed) as graph, GraphClient(timeout=5.0) as client:
         observer = Observer("robot/joint_states" if relayed else "joint_states")
@@ -64,4 +66,4 @@ def scene(request: pytest.FixtureRequest, domain: int, tmp_path_factory: pytest.
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """The table of the campaign, and its file."""
     if session.config.getoption("campaign") and RESULTS:
-        write(RESULTS)
+        write(RESULTS, PATIENT if session.config.getoption("patient") else SHIPPED)

@@ -32,12 +32,14 @@ class Pace:
         state_timeout: s.
         law_timeout: s.
         watchdog_timeout: s.
+        largest_gap: s, that the estimator bridges by predictions.
     """
 
     rate: float
     state_timeout: float
     law_timeout: float
     watchdog_timeout: float
+    largest_gap: float = 0.1
 
     @property
     def tick(self) -> float:
@@ -57,7 +59,7 @@ class Pace:
 #: What the launch has without any argument: the campaign is about that.
 SHIPPED = Pace(200.0, 0.1, 0.5, 0.1)
 #: With room for a machine that is busy with other tests.
-PATIENT = Pace(100.0, 0.5, 1.5, 0.5)
+PATIENT = Pace(100.0, 0.5, 0.6, 0.5)
 
 
 class Graph:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-
 from graph import Pace
 from observer import Record, Sent
 
@@ -113,7 +113,7 @@ class Judge:
         recent = [c for c in commands if c.at > injected - 10**8]
         self._check_steps(recent, record.states, expected, result)
         if expected.safe == "":
-            self._check_goes_on(commands, controller, injected, result)
+            self._check_goes_on(record, commands, controller, injected, result)
         elif expected.safe is not None:
             self._check_safe(record, commands, expected, injected, result)
         if expected.reason:
@@ -163,11 +163,14 @@ class Judge:
                         f"{before.controller} → {after.controller}: a step of {step:.3f} of the limit"
                     )
 
-    def _check_goes_on(self, commands: list[Sent], controller: str, injected: int, result: Judgement) -> None:
+    def _check_goes_on(
+        self, record: Record, commands: list[Sent], controller: str, injected: int, result: Judgement
+    ) -> None:
         after = [c for c in commands if c.at > injected]
         others = {c.controller for c in after} - {controller}
         if others:
-            result.violations.append(f"{', '.join(sorted(others))} took over")
+            why = {s.reason for at, s in record.statuses if at > injected and s.mode != "active"}
+            result.violations.append(f"{', '.join(sorted(others))} took over: {'; '.join(sorted(why))}")
         if not after:
             result.violations.append("no command came any more")
 
@@ -186,12 +189,16 @@ class Judge:
         wall = expected.clock == "wall"
         result.time_to_safe = 1e-9 * (at - injected if wall else stamp - record.stamp_at(injected))
         if wall:
-            result.late = record.overslept(injected, at)
+            # estimator, manager and its watch have to wake up on the way
+            result.late = 3.0 * record.overslept(injected, at)
         else:
             # states the manager did not answer in time are the machine's: as many ticks as lay between two commands
             stamps = [c.stamp for c in commands if injected - 10**7 <= c.at <= at]
-            gaps = [b - a for a, b in pairwise(stamps)] if not braked else []
+            gaps = [b - a for a, b in pairwise(stamps)]
             result.late = max(1e-9 * max(gaps, default=0) - self._tick, 0.0)
+            if braked:
+                # no commands to tell by
+                result.late = 3.0 * record.overslept(injected, at)
         bound = expected.bound(self.pace)
         if result.time_to_safe > bound + result.owed + result.late + 1e-6:
             result.violations.append(
@@ -199,15 +206,10 @@ class Judge:
                 f"s for the request and {result.late:.4f} s that the machine was late are allowed"
             )
         if expected.latched:
-            latched = next(
-                1e-9 * convert.time_to_ns(s.header.stamp)
-                for t, s in record.statuses
-                if t > injected and s.mode == expected.safe
-            )
-            if (passed := 1e-9 * stamp - latched) > 2.0 * self._tick + result.late + 1e-6:
-                result.violations.append(
-                    f"{expected.safe} only {passed:.4f} s of the robot's time after it was latched"
-                )
+            told = [s.header.stamp for t, s in record.statuses if t > injected and s.mode == expected.safe]
+            passed = 1e-9 * (stamp - convert.time_to_ns(told[0])) if told else math.inf
+            if passed > 2.0 * self._tick + result.late + 1e-6:
+                result.violations.append(f"{expected.safe} only {passed:.4f} s of the robot's time after its status")
         signed = {c.controller for c in commands if c.at > at} if not braked else set()
         if others := signed - {expected.safe, *expected.then}:
             result.violations.append(f"{', '.join(sorted(others))} commanded after {expected.safe}")

@@ -245,6 +245,15 @@ class Scene:
             time.sleep(fault.window)
         else:
             self.observer.wait_robot(fault.window)
+        if fault.expected.reporter != "controller_manager":
+            # it reports once a second
+            begin, name, reason = time.time_ns(), fault.expected.reporter, fault.expected.reason
+            try:
+                self.observer.wait(
+                    lambda r: any(t > begin and name in n and re.search(reason, w) for t, n, w in r.diagnostics), 3.0
+                )
+            except TimeoutError:
+                pass
         if fault.expected.safe and fault.expected.still:
             try:
                 self.observer.wait(lambda r: self.judge.speed(r) < self.judge.REST, 5.0, "rest")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from graph import SHIPPED
+from graph import Pace
 from report import Row, report
 from rich.console import Console
 from rich.markup import escape
@@ -20,7 +21,7 @@ def _milliseconds(value: float) -> str:
     return "" if math.isnan(value) else f"{1e3 * value:.0f}"
 
 
-def figures(result: Result) -> dict[str, Any]:
+def figures(result: Result, pace: Pace) -> dict[str, Any]:
     """What is told of a case."""
     times = [j.time_to_safe for j in result.judgements if not math.isnan(j.time_to_safe)]
     count = len(result.judgements)
@@ -32,7 +33,7 @@ def figures(result: Result) -> dict[str, Any]:
         "leads_to": result.case.fault.expected.safe,
         "time_to_safe_p50": float(np.median(times)) if times else None,
         "time_to_safe_max": max(times) if times else None,
-        "bound": result.case.fault.expected.bound(SHIPPED) if times else None,
+        "bound": result.case.fault.expected.bound(pace) if times else None,
         "request_max": max((j.owed for j in result.judgements), default=0.0),
         "late_max": max((j.late for j in result.judgements), default=0.0),
         "largest_step": max((j.step for j in result.judgements), default=0.0),
@@ -42,7 +43,7 @@ def figures(result: Result) -> dict[str, Any]:
     }
 
 
-def table(results: Sequence[Result]) -> Table:
+def table(results: Sequence[Result], pace: Pace) -> Table:
     """A line a case."""
     out = Table(title="faults", title_justify="left")
     out.add_column("fault")
@@ -52,7 +53,7 @@ def table(results: Sequence[Result]) -> Table:
     for heading in ("p50, ms", "max, ms", "bound, ms", "step, % of limit", "recovered", "violations"):
         out.add_column(heading, justify="right")
     for result in results:
-        f = figures(result)
+        f = figures(result, pace)
         leads = {"": "goes on", None: "either"}.get(f["leads_to"], f["leads_to"])
         bad = len(f["violations"])
         out.add_row(
@@ -68,9 +69,9 @@ def table(results: Sequence[Result]) -> Table:
     return out
 
 
-def write(results: Sequence[Result]) -> None:
+def write(results: Sequence[Result], pace: Pace) -> None:
     """Print the table, and write `bench/results/faults.json`."""
-    all_figures = [figures(r) for r in results]
+    all_figures = [figures(r, pace) for r in results]
     rows = [Row("violations", sum(len(f["violations"]) for f in all_figures), "1", 0.0)]
     for f in all_figures:
         name = f"{f['fault']}, {f['controller']}, {f['moment']}"
@@ -79,6 +80,6 @@ def write(results: Sequence[Result]) -> None:
         rows.append(Row(f"{name}: largest step", f["largest_step"], "1"))
     console = Console(width=170)
     console.print()
-    console.print(table(results))
-    path = report("faults", rows, {"cases": all_figures}, console=Console(file=io.StringIO()))
+    console.print(table(results, pace))
+    path = report("faults", rows, {"pace": asdict(pace), "cases": all_figures}, console=Console(file=io.StringIO()))
     console.print(f"written to {path}", style="dim", highlight=False)

@@ -224,7 +224,7 @@ class ManagerCore(Arbiter):
         No effort stays until a switch: a fallback that failed is not tried again by itself.
         """
         self.counters.errors += 1
-        reason = f"error of the manager: {error}" if isinstance(error, MbplError) else f"error of the manager: {error!r}"
+        reason = f"error of the manager: {error if isinstance(error, MbplError) else repr(error)}"
         self.counters.last_refusal = reason
         sample = self._states.sample
         if not self._forces or sample is None:
