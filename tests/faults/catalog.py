@@ -140,7 +140,6 @@ def _disk_told(scene: Scene) -> list[str]:
 RECORDER_KILLED = {"prepare": Scene.record_bag, "check": _bag_kept}
 
 PROCESSES = [
-    Case(process(MPC, "kill -9", NO_LAW, _planner_back(MPC)), "ilqr_mpc", "motion", TIMED, True),
     Case(process(MPC, "SIGSTOP", NO_LAW), "ilqr_mpc", "motion", TIMED, True),
     Case(process(MPC, "SIGSTOP", NO_LAW), "ilqr_mpc", "blend", TIMED),
     *[
@@ -163,7 +162,7 @@ PROCESSES = [
         if not (controller == "hold" and node == "state_estimator")
     ],
     *[
-        Case(process("controller_manager", blow, NO_COMMAND, _manager_back), controller, "motion", 2, core)
+        Case(process("controller_manager", blow, NO_COMMAND, _manager_back), controller, "motion", 1, core)
         for blow, controller, core in (
             ("kill -9", "ilqr_feedback", False),
             ("kill -9", "ilqr_mpc", False),
@@ -184,6 +183,7 @@ PROCESSES = [
         Fault("disk full", _fill_disk, Expected(), _free_disk, prepare=Scene.record_bag, check=_disk_told, window=1.5),
         "ilqr_feedback",
     ),
+    Case(process(MPC, "kill -9", NO_LAW, _planner_back(MPC)), "ilqr_mpc", "motion", TIMED, True),
 ]
 
 
@@ -349,7 +349,7 @@ def relayed(name: str, expected: Expected, window: float = 0.6, **values: Any) -
 
 JUMPED = Expected("fallback", clock="wall", reason="of the robot's clock", still=False)
 RELAYED = [
-    Case(fault, controller, "motion", 2, core and controller == "ilqr_feedback")
+    Case(fault, controller, "motion", 1, core and controller == "ilqr_feedback")
     for fault, core in (
         (relayed("away", NO_MEASUREMENT, fault="silent"), False),
         (relayed("frozen: one message again and again", OLD_ANSWERS, fault="repeat"), True),
@@ -369,4 +369,5 @@ RELAYED = [
     for controller in PLANS
 ]
 
-CASES = [*PROCESSES, *SWITCHES, *LAW_FAULTS]
+#: What costs no process comes first.
+CASES = [*SWITCHES, *LAW_FAULTS, *PROCESSES]
