@@ -63,6 +63,12 @@ def scene(request: pytest.FixtureRequest, domain: int, tmp_path_factory: pytest.
             observer.close()
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A campaign is long: what was wrong is told at once."""
+    if report.failed and report.when == "call" and RESULTS:
+        print("", *RESULTS[-1].violations or [report.longreprtext[-300:]], sep="\n    ", flush=True)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """The table of the campaign, and its file."""
     if session.config.getoption("campaign") and RESULTS:

@@ -19,6 +19,8 @@ from mbpl_control.tasks.task import Task
 
 #: What is added to bounds that are measured on the time of day, s: a period of the watch, and the way of a message.
 WATCH = 0.02
+#: Processes that have to wake up one after the other: robot, relay, estimator, manager, and the manager's watch.
+WAKE_UPS = 5.0
 BRAKE = "brake"
 
 
@@ -116,8 +118,7 @@ class Judge:
             self._check_goes_on(record, commands, controller, injected, result)
         elif expected.safe is not None:
             self._check_safe(record, commands, expected, injected, result)
-        if expected.reason:
-            self._check_reason(record, expected, injected, result)
+        result.violations += self.untold(record, expected, injected)
         return result
 
     @staticmethod
@@ -189,8 +190,7 @@ class Judge:
         wall = expected.clock == "wall"
         result.time_to_safe = 1e-9 * (at - injected if wall else stamp - record.stamp_at(injected))
         if wall:
-            # estimator, manager and its watch have to wake up on the way
-            result.late = 3.0 * record.overslept(injected, at)
+            result.late = WAKE_UPS * record.overslept(injected, at)
         else:
             # states the manager did not answer in time are the machine's: as many ticks as lay between two commands
             stamps = [c.stamp for c in commands if injected - 10**7 <= c.at <= at]
@@ -198,7 +198,7 @@ class Judge:
             result.late = max(1e-9 * max(gaps, default=0) - self._tick, 0.0)
             if braked:
                 # no commands to tell by
-                result.late = 3.0 * record.overslept(injected, at)
+                result.late = WAKE_UPS * record.overslept(injected, at)
         bound = expected.bound(self.pace)
         if result.time_to_safe > bound + result.owed + result.late + 1e-6:
             result.violations.append(
@@ -217,8 +217,11 @@ class Judge:
             if (speed := self.speed(record)) > self.REST:
                 result.violations.append(f"the robot still moves at {speed:.2f} rad/s")
 
-    def _check_reason(self, record: Record, expected: Expected, injected: int, result: Judgement) -> None:
-        pattern = re.compile(expected.reason)
+    def untold(self, record: Record, expected: Expected, injected: int) -> list[str]:
+        """Where the reason is not told that should be."""
+        if not expected.reason:
+            return []
+        pattern, missing = re.compile(expected.reason), []
         if expected.reporter == "controller_manager":
             told = [
                 " | ".join([s.mode, s.reason, s.last_refusal, *(c.reason for c in s.controllers)])
@@ -226,7 +229,8 @@ class Judge:
                 if at > injected
             ]
             if not any(pattern.search(words) for words in told):
-                result.violations.append(f"the status does not tell '{expected.reason}'; last: {told[-1:]}")
+                missing.append(f"the status does not tell '{expected.reason}'; last: {told[-1:]}")
         told = [words for at, name, words in record.diagnostics if at > injected and expected.reporter in name]
         if not any(pattern.search(words) for words in told):
-            result.violations.append(f"/diagnostics does not tell '{expected.reason}'; last: {told[-1:]}")
+            missing.append(f"/diagnostics does not tell '{expected.reason}'; last: {told[-1:]}")
+        return missing
