@@ -6,7 +6,6 @@ import math
 import re
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from graph import Pace
@@ -69,7 +68,8 @@ class Judgement:
         owed: s of the bound for the way of a request to the manager and back.
         late: s of the bound that this machine was late.
         recovered: whether the controller commanded again in the end.
-        violations: what was not as promised, in words.
+        grave: what the robot must never be told, however busy the machine is, in words.
+        violations: what else was not as promised.
     """
 
     time_to_safe: float = float("nan")
@@ -77,7 +77,13 @@ class Judgement:
     owed: float = 0.0
     late: float = 0.0
     recovered: bool = False
+    grave: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
+
+    @property
+    def all(self) -> list[str]:
+        """Grave violations and others."""
+        return self.grave + self.violations
 
 
 class Judge:
@@ -113,7 +119,7 @@ class Judge:
         commands = sorted({c.sequence: c for c in record.commands}.values(), key=lambda c: c.at)
         self._check_efforts(record, commands, result)
         recent = [c for c in commands if c.at > injected - 10**8]
-        self._check_steps(recent, record.states, expected, result)
+        self._check_steps(recent, record, expected, result)
         if expected.safe == "":
             self._check_goes_on(record, commands, controller, injected, result)
         elif expected.safe is not None:
@@ -136,33 +142,35 @@ class Judge:
             block = np.array(values)
             share = np.abs(block) / self._scale
             if not (share <= 1.0 + 1e-9).all():
-                result.violations.append(f"a {what} of {share.max():.3f} of its limit, or not finite")
+                result.grave.append(f"a {what} of {share.max():.3f} of its limit, or not finite")
 
-    def _check_steps(self, commands: list[Sent], states: dict[int, Any], expected: Expected, result: Judgement) -> None:
+    def _check_steps(self, commands: list[Sent], record: Record, expected: Expected, result: Judgement) -> None:
+        states = record.states
         for before, after in pairwise(commands):
             if after.sequence != before.sequence + 1 or after.controller == "zero":
                 continue
             change = np.abs(after.values - before.values)
             passed = 1e-9 * max(after.stamp - before.stamp, after.at - before.at)
             # what is sent between states counts its time when it is made, a moment before it is published
-            slack = 0.0 if before.answers and after.answers else 2.0 * self._tick
+            blind = not (before.answers and after.answers)
+            slack = 2.0 * self._tick + record.overslept(before.at - 10**8, after.at + 10**8) if blind else 0.0
             allowed = self._limits.rate * (max(passed, self._tick) + slack)
             if (change > allowed + 1e-9).any():
                 most = float((change / allowed).max())
-                result.violations.append(
+                result.grave.append(
                     f"{before.controller} → {after.controller}: a step {most:.2f} of what the rate allows"
                 )
             if after.controller != before.controller:
                 # what the limits would have made of the last command is no step of the hand-over
-                kept = before.values
-                if after.answers in states:
-                    kept, _ = self._limiter.apply(kept, kept, *states[after.answers], max(passed, self._tick))
+                kept, state = before.values, states.get(after.answers or before.answers)
+                if state is not None:
+                    # what is sent blindly takes the robot to stand where it was last seen
+                    q, v = state if after.answers else (state[0], np.zeros_like(state[1]))
+                    kept, _ = self._limiter.apply(kept, kept, q, v, max(passed, self._tick))
                 step = float((np.abs(after.values - kept) / self._scale).max())
                 result.step = max(result.step, step)
                 if step > expected.step:
-                    result.violations.append(
-                        f"{before.controller} → {after.controller}: a step of {step:.3f} of the limit"
-                    )
+                    result.grave.append(f"{before.controller} → {after.controller}: a step of {step:.3f} of the limit")
 
     def _check_goes_on(
         self, record: Record, commands: list[Sent], controller: str, injected: int, result: Judgement
