@@ -208,6 +208,9 @@ class Judge:
                 # no commands to tell by
                 result.late = WAKE_UPS * record.overslept(injected, at)
         bound = expected.bound(self.pace)
+        if not wall:
+            # the robot's time goes by in ticks
+            result.owed = self._tick * math.ceil(result.owed / self._tick)
         if result.time_to_safe > bound + result.owed + result.late + 1e-6:
             result.violations.append(
                 f"{expected.safe} after {result.time_to_safe:.4f} s; at most {bound:.4f} s, {result.owed:.4f} "

@@ -131,6 +131,12 @@ class Scene:
         self.plan_all()
         self.load()
 
+    def close(self) -> None:
+        """Fall silent."""
+        for source in self.sources.values():
+            source.stop()
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
     def plan_all(self) -> None:
         """Have both planners plan from the first start condition."""
         for planner in ("ilqr_controller", "mpc_controller"):
