@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +241,7 @@ class Scene:
             judged.recovered = True
         except (MbplError, TimeoutError) as error:
             judged.violations.append(f"no recovery: {error}")
-        return judged, self._late(record, injected)
+        return judged, self._late(record, injected, fault.target != "mujoco_sim")
 
     def _pass(self, fault: Fault, injected: int) -> None:
         """Let the window pass on the robot's clock, or on the wall's where the robot has none."""
@@ -259,13 +260,18 @@ class Scene:
             except TimeoutError:
                 pass
 
-    def _late(self, record: Record, injected: int) -> bool:
-        """Whether this machine cannot run a robot: who slept woke late, or the robot's clock fell behind the wall's."""
+    def _late(self, record: Record, injected: int, robot_runs: bool) -> bool:
+        """Whether this machine cannot run a robot.
+
+        Somebody who slept woke late, the robot itself fell silent, or its clock fell behind the wall's.
+        """
         before = [f for f in record.joints if f.at < injected]
         slow = 0.0
         if len(before) > 1:
             slow = 1.0 - (before[-1].stamp - before[0].stamp) / max(before[-1].at - before[0].at, 1)
-        return slow > SLOW or max((late for _, late in record.beats), default=0.0) > LATE * self.graph.pace.tick
+        gaps = [b.at - a.at for a, b in pairwise(record.joints if robot_runs else before)]
+        latest = max([late for _, late in record.beats] + [1e-9 * gap for gap in gaps], default=0.0)
+        return slow > SLOW or latest > LATE * self.graph.pace.tick
 
     def recover(self, controller: str) -> None:
         """`mbpl switch`: what brings a controller back once its cause is gone."""
