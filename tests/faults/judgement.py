@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 from graph import Pace
-from observer import Record, Sent
+from observer import Record, Sent, States
 
 from mbpl_control.nodes import conversions as convert
 from mbpl_control.safety.limiter import CommandLimiter
@@ -155,22 +155,32 @@ class Judge:
             blind = not (before.answers and after.answers)
             slack = 2.0 * self._tick + record.overslept(before.at - 10**8, after.at + 10**8) if blind else 0.0
             allowed = self._limits.rate * (max(passed, self._tick) + slack)
-            if (change > allowed + 1e-9).any():
-                most = float((change / allowed).max())
+            beyond = change > allowed + 1e-9
+            if beyond.any():
+                # limits of speed and position come after that of the rate: where they act, they have the last word
+                beyond &= np.abs(self._limited(after.values, before, after, states) - after.values) > 1e-6 * self._scale
+            if beyond.any():
+                most = float((change / allowed)[beyond].max())
                 result.grave.append(
                     f"{before.controller} → {after.controller}: a step {most:.2f} of what the rate allows"
                 )
             if after.controller != before.controller:
                 # what the limits would have made of the last command is no step of the hand-over
-                kept, state = before.values, states.get(after.answers or before.answers)
-                if state is not None:
-                    # what is sent blindly takes the robot to stand where it was last seen
-                    q, v = state if after.answers else (state[0], np.zeros_like(state[1]))
-                    kept, _ = self._limiter.apply(kept, kept, q, v, max(passed, self._tick))
+                kept = self._limited(before.values, before, after, states)
                 step = float((np.abs(after.values - kept) / self._scale).max())
                 result.step = max(result.step, step)
                 if step > expected.step:
                     result.grave.append(f"{before.controller} → {after.controller}: a step of {step:.3f} of the limit")
+
+    def _limited(self, wanted: np.ndarray, before: Sent, after: Sent, states: States) -> np.ndarray:
+        """What the limits make of a command at the state that `after` answers, as far as that was heard."""
+        state = states.get(after.answers or before.answers)
+        if state is None:
+            return before.values
+        # what is sent blindly takes the robot to stand where it was last seen
+        q, v = state if after.answers else (state[0], np.zeros_like(state[1]))
+        passed = 1e-9 * max(after.stamp - before.stamp, after.at - before.at)
+        return self._limiter.apply(wanted, before.values, q, v, max(passed, self._tick))[0]
 
     def _check_goes_on(
         self, record: Record, commands: list[Sent], controller: str, injected: int, result: Judgement

@@ -25,6 +25,10 @@ from mbpl_control.nodes.qos import EVENTS, LATCHED, RECORDER
 BEAT = 0.002
 
 
+#: Positions and velocities by the number of the state.
+States = dict[int, tuple[np.ndarray, np.ndarray]]
+
+
 @dataclass(frozen=True)
 class Sent:
     """A command as it was published.
@@ -65,7 +69,7 @@ class Record:
     statuses: list[tuple[int, ManagerStatus]] = field(default_factory=list)
     diagnostics: list[tuple[int, str, str]] = field(default_factory=list)
     beats: list[tuple[int, float]] = field(default_factory=list)
-    states: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    states: States = field(default_factory=dict)
 
     def stamp_at(self, at: int) -> int:
         """The robot's clock at a time of day, ns: stamp of the last measurement published before."""
