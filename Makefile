@@ -1,7 +1,8 @@
 # Each target sets up what it needs first, once: a virtual environment in .venv and the workspace built by colcon.
 #   make demo [VIEW=1]   the whole graph on a simulated arm, with a report       make lint    ruff, mypy, ament linters
 #   make test            unit tests, and tests over the ROS graph               make bench   all comparisons
-#   make test-learning   whether it learns, over seeds; takes minutes         make fuzz    odd inputs on everything that is taken
+#   make test-learning   whether it learns, over seeds; takes minutes            make fuzz    odd inputs on everything that is taken
+#   make test-faults     every fault of processes, laws, sensors, clocks; takes 25 minutes
 #   make soak [MINUTES=15]  trials and swaps at 500 Hz: memory, heartbeats, bags
 #   make setup [PYTHON=/path/to/python3.12]                                     make docs    the pages, in site/
 #                                                                               make clean   undo the set-up
@@ -15,7 +16,7 @@ MINUTES ?= 15
 SETUP = python=$$(PYTHON='$(PYTHON)' tools/find_python.sh) && "$$python" tools/setup.py
 IN_ENV = source tools/env.sh &&
 
-.PHONY: help setup demo test test-learning fuzz soak lint bench bench-ilqr bench-loop bench-flm docs lock clean
+.PHONY: help setup demo test test-learning test-faults fuzz soak lint bench bench-ilqr bench-loop bench-flm docs lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -33,6 +34,10 @@ test: setup
 
 test-learning: setup
 	@$(IN_ENV) python -m pytest tests/learning $(PYTEST_ARGS)
+
+test-faults: setup
+	@$(IN_ENV) FASTRTPS_DEFAULT_PROFILES_FILE='$(CURDIR)/tests/fastdds.xml' ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET \
+	python -m pytest tests/faults --campaign $(PYTEST_ARGS)
 
 fuzz: setup
 	@$(IN_ENV) FASTRTPS_DEFAULT_PROFILES_FILE='$(CURDIR)/tests/fastdds.xml' ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET \

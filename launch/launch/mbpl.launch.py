@@ -27,7 +27,7 @@ ARGUMENTS = (
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Arguments, then the nodes; the loss of robot, estimator or manager ends the launch."""
+    """Arguments, then the nodes; the loss of robot, estimator or manager ends the launch unless told otherwise."""
     rate = {"rate": typed("rate", float)}
     simulation = node(
         "mujoco_sim",
@@ -64,6 +64,12 @@ def generate_launch_description() -> LaunchDescription:
                 default_value="sim",
                 choices=["sim", "hardware"],
                 description="sim, or hardware: a bridge of yours publishes joint_states",
+            ),
+            DeclareLaunchArgument(
+                "on_loss",
+                default_value="end",
+                choices=["end", "go_on"],
+                description="what the loss of robot, estimator or manager does: end the launch, or leave the others",
             ),
             DeclareLaunchArgument(
                 "config",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from launch import LaunchContext
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction, Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
@@ -79,5 +80,13 @@ def whole_graph(arguments: Iterable[tuple[str, Any]]) -> IncludeLaunchDescriptio
 
 
 def ends_launch(reason: str) -> OpaqueFunction:
-    """End the launch because a node it cannot do without has ended; nothing more while it is ending already."""
-    return OpaqueFunction(function=lambda context: None if context.is_shutdown else [Shutdown(reason=reason)])
+    """End the launch because a node it cannot do without has ended, unless `on_loss` says to go on without it.
+
+    Nothing more while it is ending already.
+    """
+
+    def ended(context: LaunchContext) -> list[Shutdown]:
+        goes_on = context.is_shutdown or LaunchConfiguration("on_loss").perform(context) == "go_on"
+        return [] if goes_on else [Shutdown(reason=reason)]
+
+    return OpaqueFunction(function=ended)

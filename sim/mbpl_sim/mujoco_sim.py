@@ -223,6 +223,12 @@ class MujocoSim(Node):
         current = stamp == self.simulation.now_ns
         if self._paused or (self._lockstep and not current):
             return
+        age = 1e-9 * (self.simulation.now_ns - stamp)
+        longest = self.simulation.options.watchdog_timeout
+        if message.state_sequence and age > longest:
+            # somebody answers an old state again and again: no sign that the robot is looked after
+            self._refuse(f"it answers a state of {age:.3f} s ago; at most watchdog_timeout, {longest:g} s, is allowed")
+            return
         try:
             self.simulation.command(np.array(message.values))
         except MbplError as error:

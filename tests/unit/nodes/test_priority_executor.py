@@ -83,3 +83,42 @@ def test_a_topic_that_is_left_in_a_callback_is_not_waited_for_any_more() -> None
     script = [sys.executable, "-c", LEAVING_TOPIC]
     done = subprocess.run(script, capture_output=True, text=True, timeout=90.0, check=False)
     assert done.stdout == "0\n", done.stderr
+
+
+LOST_ENTITY = """
+import os, rclpy
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.node import Node
+from std_msgs.msg import String
+from mbpl_control.nodes.priority_executor import PriorityExecutor
+
+rclpy.init()
+node = Node("loser", enable_rosout=False, start_parameter_services=False)
+told = lambda event: None
+taken = node.create_subscription(
+    String, "some", told, 1, event_callbacks=SubscriptionEventCallbacks(liveliness=told)
+)
+given = node.create_publisher(String, "some", 1, event_callbacks=PublisherEventCallbacks(liveliness=told))
+executor = PriorityExecutor()
+executor.add_node(node)
+lose = [lambda: node.destroy_subscription(taken), lambda: node.destroy_publisher(given)]
+ticks = 0
+
+def tick():
+    global ticks
+    ticks += 1
+    if ticks in (3, 6):
+        lose.pop()()
+    if ticks == 10:
+        print(ticks, flush=True)
+        os._exit(0)
+
+node.create_timer(0.01, tick)
+executor.spin()
+"""
+
+
+def test_an_entity_with_events_that_is_destroyed_in_a_callback_does_not_end_the_executor() -> None:
+    script = [sys.executable, "-c", LOST_ENTITY]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=60.0, check=False)
+    assert done.stdout == "10\n", done.stderr

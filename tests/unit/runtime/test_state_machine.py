@@ -82,6 +82,32 @@ def fallback_controller_fails(bench: Any, law: Any, part: Any) -> None:
     assert bench.core.active_controllers == ("sampled",)
 
 
+def error_of_the_manager(bench: Any, *_: Any) -> None:
+    """One tick in which the limits raise."""
+    limits, calls = bench.core.limiter.apply, iter([broken])
+    bench.core.limiter.apply = lambda *arguments: next(calls, limits)(*arguments)
+    bench.tick()
+
+
+def error_that_stays(bench: Any, *_: Any) -> None:
+    bench.core.limiter.apply = broken
+    bench.tick()
+
+
+def switch_after_an_error(bench: Any, *_: Any) -> None:
+    error_of_the_manager(bench)
+    assert bench.core.mode == "zero"
+    bench.ticks(3)
+    assert bench.core.mode == "zero"
+    bench.switch("hold")
+
+
+def clock_ahead(bench: Any, *_: Any) -> None:
+    """The next state is stamped 300 ms later, and comes 5 ms later."""
+    bench.lead -= 295.0
+    bench.tick(300.0)
+
+
 def jump(bench: Any, *_: Any) -> None:
     bench.q[0] = 9.0
     bench.tick()
@@ -95,6 +121,10 @@ WALKED: dict[Edge, Callable[[Any, Any, Any], Any]] = {
     ("active", "fallback", "no law for law_timeout"): law_late,
     ("active", "fallback", "a position jumps"): jump,
     ("active", "fallback", "the clock is set back"): clock_set_back,
+    ("active", "fallback", "the clock jumps ahead"): clock_ahead,
+    ("active", "fallback", "an error of the manager"): error_of_the_manager,
+    ("active", "zero", "an error of the manager and of its fallback"): error_that_stays,
+    ("zero", "active", "switch after an error"): switch_after_an_error,
     ("active", "fallback", "the horizon ends"): lambda bench, law, part: bench.ticks(200),
     ("active", "fallback", "a law fails"): law_fails,
     ("active", "fallback", "its source is lost or doubled"): source_lost,

@@ -6,6 +6,7 @@ import gc
 import time
 from array import array
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ class ControllerManager(Node):
         node_priority(self, ticks)
         watch = min(0.25 * self._core.config.state_timeout, 0.02)
         self.create_timer(watch, self._on_watch)
-        self.create_timer(1.0 / self._status_rate, self._reports.publish)
+        self.create_timer(1.0 / self._status_rate, lambda: self._keep_books(self._reports.publish))
         if not self._collect:
             # a collection in the middle of a tick is a deadline missed; what ticks leave behind is freed by counting
             gc.disable()
@@ -183,14 +184,29 @@ class ControllerManager(Node):
             return
         if command is not None:
             self._send(command, stamp, sample.sequence)
-        elif self._command.header.stamp == stamp and self._sequence:
-            # asked again for a state that was answered: the answer was lost
+        elif self._command.header.stamp == stamp and self._command.state_sequence:
+            # asked again for a state that was answered: the answer was lost. What was sent blindly is no answer
             self._commands.publish(self._command)
-        self._reports.ticked(begin_ns, time.monotonic_ns())
+        self._keep_books(partial(self._after_tick, command, stamp, begin_ns, time.monotonic_ns()))
+
+    def _after_tick(self, command: Command | None, stamp: Any, begin_ns: int, end_ns: int) -> None:
+        self._reports.ticked(begin_ns, end_ns)
         if command is not None and command.new_step:
             self._reports.applied(stamp, self._sequence)
+        self._changes()
+
+    def _changes(self) -> None:
         self._reports.changes()
         self._switches.advance()
+
+    def _keep_books(self, keep: Callable[[], None]) -> None:
+        """Do what follows a command; an error there is told, and takes nobody's robot away."""
+        try:
+            keep()
+        except Exception as error:  # noqa: BLE001 - reports must not end what commands the robot
+            self._core.counters.errors += 1
+            self._core.counters.last_refusal = f"error of the manager: {error!r}"
+            self.get_logger().error(f"error of the manager: {error!r}", throttle_duration_sec=1.0)
 
     def _send(self, command: Command, stamp: Any, state_sequence: int) -> None:
         message = self._command
@@ -207,8 +223,7 @@ class ControllerManager(Node):
         command = self._core.watch(time.monotonic_ns())
         if command is not None:
             self._send(command, convert.ns_to_time(self._core.stamp_ns), 0)
-        self._reports.changes()
-        self._switches.advance()
+        self._keep_books(self._changes)
 
     def _on_offered(self) -> None:
         """A law came, or a publisher of laws came or went: whoever waited for that goes on."""
@@ -279,7 +294,7 @@ class ControllerManager(Node):
         try:
             response.message = await self._switches.carry_out(switch_request(request))
             response.ok = True
-        except MbplError as error:
+        except Exception as error:  # noqa: BLE001 - a request must not end what commands the robot
             self._refused(response, error)
         self._reports.publish()
         return response
@@ -303,15 +318,19 @@ class ControllerManager(Node):
         try:
             response.message = act()
             response.ok = True
-        except MbplError as error:
+        except Exception as error:  # noqa: BLE001 - a request must not end what commands the robot
             self._refused(response, error)
         self._reports.publish()
         return response
 
-    def _refused(self, response: Any, error: MbplError) -> None:
-        response.ok, response.message = False, str(error)
-        self._core.counters.last_refusal = str(error)
-        self.get_logger().warning(str(error))
+    def _refused(self, response: Any, error: Exception) -> None:
+        reason = str(error)
+        if not isinstance(error, MbplError):
+            self._core.counters.errors += 1
+            reason = f"error of the manager: {error!r}"
+        response.ok, response.message = False, reason
+        self._core.counters.last_refusal = reason
+        self.get_logger().warning(reason)
 
 
 def main() -> None:

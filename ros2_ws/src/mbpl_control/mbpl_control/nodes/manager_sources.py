@@ -65,7 +65,7 @@ class LawSources:
             self._look_for_restart(source)
         try:
             law = read(message)
-        except MbplError as error:
+        except Exception as error:  # noqa: BLE001 - whatever a message holds, it costs itself
             for entry in entries:
                 core.refuse(entry.name, error)
             self._node.get_logger().warning(f"law on {source} refused: {error}", throttle_duration_sec=1.0)
@@ -82,7 +82,9 @@ class LawSources:
                     convert.time_to_ns(message.valid_until),
                     message.step if isinstance(law, FeedbackLaw) else -1,
                 )
-            except MbplError as error:
+            except Exception as error:  # noqa: BLE001 - as above
+                if not isinstance(error, MbplError):
+                    core.refuse(entry.name, repr(error))
                 self._node.get_logger().warning(
                     f"law on {source} refused for '{entry.name}': {error}", throttle_duration_sec=1.0
                 )

@@ -53,10 +53,15 @@ class PriorityExecutor(SingleThreadedExecutor):
             self._gather()
         wait_set = self._wait_set
         wait_set.clear_entities()
-        for add, handle in self._entities:
-            add(handle)
-        for waitable in self._waitables:
-            waitable.add_to_wait_set(wait_set)
+        try:
+            for add, handle in self._entities:
+                add(handle)
+            for waitable in self._waitables:
+                waitable.add_to_wait_set(wait_set)
+        except InvalidHandle:
+            # an entity was destroyed since the wait set was made
+            self._release()
+            return
         wait_set.wait(nanoseconds(timeout_sec))
         if self._is_shutdown:
             raise ShutdownException()

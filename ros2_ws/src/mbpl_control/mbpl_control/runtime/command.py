@@ -44,7 +44,7 @@ class Counters:
         states_refused: by kind, one of `STATE_REFUSALS`.
         switches: controllers that were activated.
         fallbacks: times the fallback took over because something was wrong.
-        errors: exceptions a law raised.
+        errors: exceptions a law raised, or the manager itself.
         largest_switch_step: largest change of a command between the ticks around a switch, of the joints that changed
             hands, fraction of the limit.
         last_refusal: of a law, a state or a request, in words.

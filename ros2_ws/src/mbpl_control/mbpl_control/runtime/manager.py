@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mbpl_control.core import StateDefinition
-from mbpl_control.core.errors import RefusedError
+from mbpl_control.core.errors import MbplError, RefusedError
 from mbpl_control.core.validation import Array
 from mbpl_control.runtime.arbiter import Arbiter
 from mbpl_control.runtime.command import Command
@@ -36,6 +36,8 @@ class ManagerCore(Arbiter):
         self.limiter = CommandLimiter(Limits.of_task(task), task.robot, 1.0 / self.config.rate)
         self._last: Array | None = None
         self._watched_ns: int | None = None
+        #: whether an error outside the laws took away even the fallback
+        self._broken = False
         self._scale = np.maximum(np.abs(self.action.lower), np.abs(self.action.upper))
 
     @property
@@ -51,12 +53,27 @@ class ManagerCore(Arbiter):
     def tick(self, sample: RobotSample, steady_ns: int) -> Command | None:
         """The command that answers a state; None while idle, or when it is refused, was answered already, or `waits`.
 
-        A state is refused, and counted, when its stamp is before the last one's or a number is not finite.
+        A state is refused, and counted, when its stamp is before the last one's or a number is not finite. Whatever
+        fails on the way to a command, the robot is held, or gets no effort, and the reason is told.
         """
+        try:
+            return self._tick(sample, steady_ns)
+        except Exception as error:  # noqa: BLE001 - an error of the manager must not leave the robot to itself
+            return self._after_error(error, steady_ns)
+
+    def watch(self, steady_ns: int) -> Command | None:
+        """Called between states: the command for a robot whose states stay away, or None when all is well."""
+        try:
+            return self._watch(steady_ns)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._after_error(error, steady_ns)
+
+    def _tick(self, sample: RobotSample, steady_ns: int) -> Command | None:
         if self._states.repeats(sample, steady_ns) and self._answered:
             return None
         if self._wait.timeout > 0.0 and self._law_awaited(sample, steady_ns):
             return None
+        silent = self.state_age(steady_ns)
         try:
             elapsed = self._states.take(sample, steady_ns)
         except RefusedError as error:
@@ -68,9 +85,13 @@ class ManagerCore(Arbiter):
             self._on_clock_set_back(steady_ns)
         if not self._forces:
             return None
+        if self.active_controllers:
+            self._check_gap(silent, elapsed, steady_ns)
         if self._states.jumped:
             self._on_jump(self._states.jumped, steady_ns)
         if self.mode == ZERO:
+            if self._broken:
+                return self._rest(sample)
             self._fall_back("states arrive again", steady_ns, count=False)
         for force in self._forces:
             if force.law is not None and force.law.streams:
@@ -83,8 +104,7 @@ class ManagerCore(Arbiter):
         self._answered = True
         return self._command(sample, elapsed, dt, steady_ns)
 
-    def watch(self, steady_ns: int) -> Command | None:
-        """Called between states: the command for a robot whose states stay away, or None when all is well."""
+    def _watch(self, steady_ns: int) -> Command | None:
         sample, age = self._states.sample, self.state_age(steady_ns)
         if not self._forces or sample is None or age <= self.config.state_timeout:
             return None
@@ -96,8 +116,7 @@ class ManagerCore(Arbiter):
         dt = 1.0 / self.config.rate if self._watched_ns is None else 1e-9 * (steady_ns - self._watched_ns)
         self._watched_ns = steady_ns
         if self.mode == ZERO or (self.mode == EMERGENCY_STOP and age > self.config.zero_timeout):
-            self._last = self.robot.rest_action(sample.q)
-            return Command(self._last, self.mode, -1, False, False)
+            return self._rest(sample)
         # blind damping would act on a speed that is long gone: only what holds the last good position still is left
         still = np.zeros_like(sample.v)
         at_rest = RobotSample(sample.x, sample.q, still, sample.stamp_ns, sample.sequence)
@@ -156,6 +175,8 @@ class ManagerCore(Arbiter):
                 for force, part in parts:
                     wanted[force.claim.pick] = part
             applied, clamped = self.limiter.apply(self._blend.apply(wanted), last, sample.q, sample.v, dt)
+            if not np.isfinite(applied).all():
+                raise RefusedError("blending and limits made a number that is not finite")
         if switched:
             change = np.abs(applied - last) / self._scale
             steps = [float(change[pick].max()) for pick in handed_over]
@@ -191,7 +212,58 @@ class ManagerCore(Arbiter):
                 todo += self._fall_back_from(force, f"'{force.name}' failed: {error}", steady_ns)
         return parts
 
+    def _rest(self, sample: RobotSample) -> Command:
+        """What asks for nothing: no effort, no velocity, or the position where the joint is."""
+        self._last = self.robot.rest_action(sample.q)
+        return Command(self._last, self.mode, -1, False, False)
+
+    def _after_error(self, error: Exception, steady_ns: int) -> Command | None:
+        """What the robot is told when something other than a law failed: a hold, and if that fails as well, no effort.
+
+        No effort stays until a switch: a fallback that failed is not tried again by itself.
+        """
+        self.counters.errors += 1
+        reason = f"error of the manager: {error if isinstance(error, MbplError) else repr(error)}"
+        self.counters.last_refusal = reason
+        sample = self._states.sample
+        if not self._forces or sample is None:
+            return None
+        self._answered = True
+        still = RobotSample(sample.x, sample.q, np.zeros_like(sample.v), sample.stamp_ns, sample.sequence)
+        fresh = self.state_age(steady_ns) <= self.config.state_timeout
+        period = 1.0 / self.config.rate
+        if self.active_controllers and self.mode != EMERGENCY_STOP:
+            try:
+                self._fall_back(reason, steady_ns)
+                return self._command(sample if fresh else still, period, period, steady_ns)
+            except Exception as again:  # noqa: BLE001 - there is nothing left but no effort
+                reason = f"{reason}; and in the fallback: {again!r}"
+                self.counters.errors += 1
+        if self.mode != EMERGENCY_STOP:
+            self.mode, self.reason, self._broken = ZERO, reason, True
+        return self._rest(sample)
+
+    def _put(self, forces: list[LawInForce]) -> None:
+        super()._put(forces)
+        self._broken = False
+
     # --- what is wrong with the robot, or with a law ---
+
+    def _check_gap(self, silent: float, elapsed: float, steady_ns: int) -> None:
+        """Fall back when the robot went on without an answer for too long, whoever slept, or its clock jumped ahead.
+
+        A plan would go on at a step the robot is far from, and the limit of the rate would allow any change.
+
+        Args:
+            silent: s on the steady clock between the arrivals of the last two states.
+            elapsed: s between their stamps.
+            steady_ns: now.
+        """
+        limit = self.config.state_timeout
+        if silent > limit:
+            self._fall_back(f"no state for {silent:.3f} s", steady_ns)
+        elif elapsed > limit:
+            self._fall_back(f"no state for {elapsed:.3f} s of the robot's clock", steady_ns)
 
     def _on_jump(self, joint: str, steady_ns: int) -> None:
         """Hold where the robot is now: anything else would pull it back to where it is no more."""
