@@ -227,7 +227,8 @@ class MujocoSim(Node):
         longest = self.simulation.options.watchdog_timeout
         if message.state_sequence and age > longest:
             # somebody answers an old state again and again: no sign that the robot is looked after
-            self._refuse(f"it answers a state of {age:.3f} s ago; at most watchdog_timeout, {longest:g} s, is allowed")
+            found = f"it answers a state of {age:.3f} s ago; at most watchdog_timeout, {longest:g} s, is allowed"
+            self._refuse(found, Refusal.AGE)
             return
         try:
             self.simulation.command(np.array(message.values))

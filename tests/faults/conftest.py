@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from joining import domain
 from graph import PATIENT, SHIPPED, Graph
+from joining import domain
 from observer import Observer
 from scene import Case, Result, Scene
 from table import write

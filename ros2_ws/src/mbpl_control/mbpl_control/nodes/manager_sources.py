@@ -67,7 +67,7 @@ class LawSources:
             law = read(message)
         except Exception as error:  # noqa: BLE001 - whatever a message holds, it costs itself
             for entry in entries:
-                core.refuse(entry.name, error)
+                core.refuse(entry.name, _told(error))
             self._node.get_logger().warning(f"law on {source} refused: {error}", throttle_duration_sec=1.0)
             return
         for entry in entries:
@@ -84,7 +84,7 @@ class LawSources:
                 )
             except Exception as error:  # noqa: BLE001 - as above
                 if not isinstance(error, MbplError):
-                    core.refuse(entry.name, repr(error))
+                    core.refuse(entry.name, _told(error))
                 self._node.get_logger().warning(
                     f"law on {source} refused for '{entry.name}': {error}", throttle_duration_sec=1.0
                 )
@@ -106,3 +106,8 @@ class LawSources:
 
     def _publishers(self, source: str) -> list[Any]:
         return self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(source))
+
+
+def _told(error: Exception) -> MbplError:
+    """An error as one of the project's: what nobody foresaw is told with its type."""
+    return error if isinstance(error, MbplError) else MbplError(repr(error))
