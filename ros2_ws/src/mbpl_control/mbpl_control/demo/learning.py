@@ -11,7 +11,7 @@ from mbpl_msgs.action import TrainPolicy
 from mbpl_msgs.srv import LoadController
 
 from mbpl_control.core import LinearGaussianController, MbplError
-from mbpl_control.demo.program import LEARNED
+from mbpl_control.demo.program import LEARNED, LEARNING_SAMPLES
 from mbpl_control.learning.learner import IterationReport
 from mbpl_control.nodes import conversions as convert
 from mbpl_control.nodes.client import GraphClient
@@ -61,7 +61,13 @@ def learn(
         MbplError: the training failed, or took too long.
     """
     begin = time.monotonic()
-    goal = TrainPolicy.Goal(method=METHOD, iterations=iterations, seed=seed, run_directory=str(directory.resolve()))
+    goal = TrainPolicy.Goal(
+        method=METHOD,
+        iterations=iterations,
+        samples=LEARNING_SAMPLES,
+        seed=seed,
+        run_directory=str(directory.resolve()),
+    )
     graph.train(goal, ITERATION_DEADLINE * (iterations + 1), on_feedback)
     return read_run(directory, time.monotonic() - begin)
 

@@ -34,8 +34,8 @@ SWAP_LIMIT = 0.05
 DISTURBED_FACTOR = 2.0
 #: What was learned without a model may end this many times as far, from starts it was learned from.
 LEARNED_FACTOR = 2.0
-#: Iterations of guided policy search.
-ITERATIONS = 8
+#: Iterations of guided policy search, and trials of each start in one.
+ITERATIONS, LEARNING_SAMPLES = 7, 3
 
 
 @dataclass(frozen=True)
