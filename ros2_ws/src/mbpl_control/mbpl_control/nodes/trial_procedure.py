@@ -231,6 +231,9 @@ class TrialProcedure:
             self._graph.activate("hold", restart=True)
             # while the joints are locked the manager comes to hold the robot where it now is, whatever came before
             released = self._graph.reset_sim_to(start, seed, self._settle_time)
+            if not self._lockstep:
+                # states that got lost may hide the reset from the manager, which would pull at the locked joints
+                self._graph.activate("hold", restart=True)
             answered = self._answer_to(released, 0, deadline)
             # held anew from exactly here: what the law takes over then depends on this state and no other
             self._graph.activate("hold", restart=True)
