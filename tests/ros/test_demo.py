@@ -43,11 +43,20 @@ class RunningDemo:
     """`mbpl demo` in a process of its own, in the domain of the test."""
 
     def __init__(self, directory: Path) -> None:
-        """Start it; bags and report go to `directory / "out"`."""
+        """Start it without the part that learns; bags and report go to `directory / "out"`."""
         self.output, self.printed = directory / "out", directory / "printed.txt"
         with open(self.printed, "wb") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mbpl_control.cli.main", "demo", "--output", str(self.output)],
+                [
+                    sys.executable,
+                    "-m",
+                    "mbpl_control.cli.main",
+                    "demo",
+                    "--iterations",
+                    "0",
+                    "--output",
+                    str(self.output),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
