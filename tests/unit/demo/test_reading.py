@@ -31,14 +31,14 @@ def positions_at(task: Task, tick: int) -> np.ndarray:
 
 @pytest.fixture
 def write(arm_reach: Task, tmp_path: Path) -> Callable[..., Path]:
-    """Writes a bag; `ticks` cuts it short, `skip_step` leaves a step of the applied law out."""
+    """Writes a bag; `ticks` cuts it short, `skip_steps` leaves steps of the applied law out."""
     types = typestore().types
 
     def stamped(tick: int) -> Any:
         stamp = types["builtin_interfaces/msg/Time"](sec=tick // 200, nanosec=tick % 200 * 5_000_000)
         return types["std_msgs/msg/Header"](stamp=stamp, frame_id="world")
 
-    def make(ticks: int = HOLD_TICKS + TRIAL_TICKS + AFTER, skip_step: int = -1) -> Path:
+    def make(ticks: int = HOLD_TICKS + TRIAL_TICKS + AFTER, skip_steps: range = range(0)) -> Path:
         writer = EpisodeWriter(tmp_path / "bag", {"task": "arm_reach"})
         for tick in range(ticks):
             step = (tick - HOLD_TICKS) // 4
@@ -67,7 +67,7 @@ def write(arm_reach: Task, tmp_path: Path) -> Callable[..., Path]:
                 step=step if controller == FEEDBACK else -1,
             )
             writer.write_message("/mbpl/joint_commands", "mbpl_msgs/msg/JointCommand", arrival + LATENCY_NS, command)
-            if controller == FEEDBACK and (tick - HOLD_TICKS) % 4 == 0 and step != skip_step:
+            if controller == FEEDBACK and (tick - HOLD_TICKS) % 4 == 0 and step not in skip_steps:
                 law = _law(types, arm_reach, stamped(tick), step)
                 writer.write_message("/mbpl/applied_law", "mbpl_msgs/msg/FeedbackLaw", arrival + LATENCY_NS, law)
         return writer.close()
@@ -142,9 +142,18 @@ def test_the_applied_law_comes_out_row_by_row_in_the_order_of_its_steps(write: C
     np.testing.assert_array_equal(law.covariances[9], np.eye(7) * 9)
 
 
-def test_a_step_of_the_applied_law_that_is_missing_is_an_error(write: Callable[..., Path]) -> None:
-    with pytest.raises(BagError, match="124 steps of the applied law; some are missing"):
-        read_law(write(skip_step=60))
+def test_steps_of_the_applied_law_that_are_missing_are_joined_from_their_neighbours(write: Callable[..., Path]) -> None:
+    law = read_law(write(skip_steps=range(9, 12)))
+    assert law.nominal_states.shape == (125, 20)
+    # all of it is linear in the step
+    np.testing.assert_allclose(law.nominal_states[10], np.arange(20.0) + 10)
+    np.testing.assert_allclose(law.gains[11], np.arange(140.0).reshape(7, 20) * 11)
+    np.testing.assert_allclose(law.covariances[9], np.eye(7) * 9)
+
+
+def test_a_hole_in_the_applied_law_is_an_error_that_tells_its_length(write: Callable[..., Path]) -> None:
+    with pytest.raises(BagError, match="119 steps of the applied law, 6 in a row are missing"):
+        read_law(write(skip_steps=range(9, 15)))
 
 
 def test_both_readers_find_every_message_of_a_good_bag(write: Callable[..., Path]) -> None:

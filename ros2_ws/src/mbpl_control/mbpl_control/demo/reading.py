@@ -19,6 +19,9 @@ from mbpl_control.demo.program import SwapSpec, TrialSpec
 from mbpl_control.demo.records import BagCheck, LawRecord, SwapRecord, TrialRecord
 from mbpl_control.tasks import Task
 
+#: Steps in a row of which the applied law may be missing: states that a busy machine kept from the manager.
+LONGEST_HOLE = 5
+
 
 def read_trial(task: Task, spec: TrialSpec, bag: Path) -> TrialRecord:
     """Put a trial together again from its bag.
@@ -82,8 +85,10 @@ def read_swaps(task: Task, spec: SwapSpec, bag: Path) -> SwapRecord:
 def read_law(bag: Path) -> LawRecord:
     """The law of a trial as the manager applied it, one row a step.
 
+    A step in which no state reached the manager has none; it is joined from its neighbours.
+
     Raises:
-        BagError: the bag cannot be read, or holds no applied law.
+        BagError: the bag cannot be read, holds no applied law, or more than `LONGEST_HOLE` steps in a row have none.
     """
     store = typestore()
     rows: dict[int, Any] = {}
@@ -91,15 +96,22 @@ def read_law(bag: Path) -> LawRecord:
         if topic.endswith("/applied_law"):
             message: Any = store.deserialize_cdr(data, kind)
             rows[message.step] = message
-    steps = [rows[t] for t in sorted(rows) if t >= 0]
-    if not steps or len(steps) != max(rows) + 1:
-        raise BagError(f"{bag}: {len(steps)} steps of the applied law; some are missing")
-    m = len(steps[0].action)
+    known = np.array([t for t in sorted(rows) if t >= 0])
+    hole = int(np.diff(known, prepend=-1).max()) - 1 if known.size else 0
+    if not known.size or hole > LONGEST_HOLE:
+        raise BagError(f"{bag}: {known.size} steps of the applied law, {hole} in a row are missing")
+    steps = [rows[t] for t in known]
+    m, count = len(steps[0].action), int(known[-1]) + 1
+
+    def joined(values: list[Any], *shape: int) -> np.ndarray:
+        columns = np.array(values).reshape(len(steps), -1).T
+        return np.stack([np.interp(np.arange(count), known, c) for c in columns], axis=1).reshape(count, *shape)
+
     return LawRecord(
-        np.array([s.reference_state for s in steps]),
-        np.array([s.action for s in steps]),
-        np.array([s.gain for s in steps]).reshape(len(steps), m, -1),
-        np.array([s.covariance for s in steps]).reshape(len(steps), m, m),
+        joined([s.reference_state for s in steps], -1),
+        joined([s.action for s in steps], m),
+        joined([s.gain for s in steps], m, -1),
+        joined([s.covariance for s in steps], m, m),
     )
 
 
