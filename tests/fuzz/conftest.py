@@ -1,4 +1,4 @@
-"""How much is tried, and what is told of it: `make fuzz` tries a lot, `make test` a little."""
+"""How much is tried, and what is told of it: `make fuzz` tries a lot, `python -m pytest tests/fuzz` a little."""
 
 from __future__ import annotations
 
