@@ -27,6 +27,8 @@ from mbpl_control.nodes.hardware_links import COMMANDS
 from mbpl_control.nodes.qos import EVENTS, RECORDER, SENSOR
 from mbpl_control.tasks import load_task
 
+pytestmark = pytest.mark.timeout(900)  # s; the joints are checked one by one, at their own pace
+
 TASK = load_task("arm_reach")
 STAND = TASK.condition(0).state[:7]
 #: s that scheduling may add to a time-out, beside the stalls that were measured.

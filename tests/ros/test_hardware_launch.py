@@ -16,6 +16,8 @@ from mbpl_msgs.action import RunTrial
 from mbpl_control.cli.check_joints import check_joints
 from mbpl_control.nodes.client import GraphClient
 
+pytestmark = pytest.mark.timeout(900)  # s; the joints are checked one by one, at their own pace
+
 
 @launch_pytest.fixture(scope="module")
 def graph(domain: int, tmp_path_factory: pytest.TempPathFactory) -> LaunchDescription:

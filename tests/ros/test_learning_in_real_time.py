@@ -25,6 +25,8 @@ from mbpl_control.policies import GaussianPolicy
 from mbpl_control.runs import RunDirectory
 from mbpl_control.tasks import Task, load_task
 
+pytestmark = pytest.mark.timeout(900)  # s; trials in real time are run again where a busy machine cut one short
+
 TASK = "rotary_pendulum_balance"
 LAW_TIMEOUT = 0.5
 """s, of the manager in launch/config/realtime.yaml"""

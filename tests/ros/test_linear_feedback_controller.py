@@ -18,6 +18,8 @@ from mbpl_control.hardware import load_robot_file
 from mbpl_control.nodes.client import GraphClient
 from mbpl_control.tasks import load_task
 
+pytestmark = pytest.mark.timeout(900)  # s; the messages may have to be built first
+
 TASK = load_task("arm_reach")
 
 
