@@ -2,7 +2,7 @@
 #   make demo [VIEW=1]   the whole graph on a simulated arm, with a report       make lint    ruff, mypy, ament linters
 #   make test            unit tests, and tests over the ROS graph               make bench   all comparisons
 #   make test-learning   whether it learns, over seeds; takes minutes            make fuzz    odd inputs on everything that is taken
-#   make test-faults     every fault of processes, laws, sensors, clocks; takes 25 minutes
+#   make test-faults     every fault of processes, laws, sensors, clocks, most of them many times
 #   make soak [MINUTES=15]  trials and swaps at 500 Hz: memory, heartbeats, bags
 #   make setup [PYTHON=/path/to/python3.12]                                     make docs    the pages, in site/
 #                                                                               make clean   undo the set-up

@@ -51,7 +51,7 @@ def test_each_figure_has_panels_and_a_caption(Page, report: str) -> None:
     assert page.tags.count("figure") == page.tags.count("figcaption") == 11
     assert page.tags.count("svg") >= 20
     for caption in re.findall(r"<figcaption>(.*?)</figcaption>", report, re.DOTALL):
-        assert len(caption.split()) > 10
+        assert len(caption.split()) > 20
 
 
 def test_the_page_refers_to_nothing_outside_itself_but_the_bags_beside_it(

@@ -268,7 +268,10 @@ def demo(
     task: TaskOption = "arm_reach",
     output: Annotated[Path | None, typer.Option(help="New directory for bags, report and logs.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all noise.", min=0)] = 0,
-    iterations: Annotated[int, typer.Option(help="Of learning; 0 leaves that part out.", min=0, max=1000)] = 7,
+    iterations: Annotated[
+        int | None,
+        typer.Option(help="Of learning; 0 leaves that part out.", min=0, max=1000),
+    ] = None,
 ) -> None:
     """Launch the whole graph, run and record trials, swap controllers, learn, write a report, leave.
 

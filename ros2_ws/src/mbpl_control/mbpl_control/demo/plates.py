@@ -10,7 +10,7 @@ from mbpl_control.demo.plates_learning import learning_plates
 from mbpl_control.demo.plates_runtime import latency_plate, swap_plate
 from mbpl_control.demo.program import FEEDBACK, OPEN_LOOP, SAMPLED
 from mbpl_control.demo.records import DemoResult, TrialRecord
-from mbpl_control.demo.styles import COLORS, LABELS, PLAN_STYLE, TARGET, TIME, shade_push
+from mbpl_control.demo.styles import COLORS, LABELS, PLAN_STYLE, TARGET, TIME, draw_commands, shade_push
 from mbpl_control.report.figures import INK, PALETTE, SIZE, Plate, panel
 
 CONTROLLERS = (OPEN_LOOP, FEEDBACK, SAMPLED)
@@ -142,14 +142,7 @@ def torque_plate(result: DemoResult) -> Plate:
         trial = result.trial(controller, world)
 
         def draw(axes: Axes, trial: TrialRecord = trial, world: str = world) -> None:
-            for j, joint in enumerate(result.joint_names[: trial.commands.shape[1]]):
-                axes.plot(
-                    trial.command_times,
-                    100.0 * trial.commands[:, j] / result.limits[j],
-                    color=PALETTE[j % len(PALETTE)],
-                    label=joint,
-                    linewidth=1.1,
-                )
+            draw_commands(axes, trial.command_times, trial.commands, result.limits, result.joint_names)
             _mark_push(axes, result, world)
             if world == "none" and trial.spec.controller == FEEDBACK:
                 axes.legend(loc="best", ncols=2, fontsize=7.0)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from mbpl_control.demo.program import LEARNED, POLICY
 from mbpl_control.demo.records import DemoResult, TrialRecord
-from mbpl_control.demo.styles import LABELS, TARGET, TIME
+from mbpl_control.demo.styles import LABELS, TARGET, TIME, draw_commands
 from mbpl_control.report.figures import PALETTE, Plate, panel
 from mbpl_control.runs.plates import curve, time_plate
 
@@ -70,8 +70,6 @@ def _torques(result: DemoResult, trial: TrialRecord) -> str:
     """Commands of the joints, as fractions of their limits."""
 
     def draw(axes: Axes) -> None:
-        for j, joint in enumerate(result.joint_names[: trial.commands.shape[1]]):
-            values = 100.0 * trial.commands[:, j] / result.limits[j]
-            axes.plot(trial.command_times, values, color=PALETTE[j % len(PALETTE)], label=joint, linewidth=1.1)
+        draw_commands(axes, trial.command_times, trial.commands, result.limits, result.joint_names)
 
     return panel(draw, f"{LABELS[POLICY]}, start {trial.spec.condition}", TIME, "command [% of limit]")

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 
 from mbpl_control.demo.program import SWAP_LIMIT
 from mbpl_control.demo.records import DemoResult, SwapRecord
-from mbpl_control.demo.styles import ALARM, COLORS, LABELS
-from mbpl_control.report.figures import INK, PALETTE, Plate, panel
+from mbpl_control.demo.styles import ALARM, COLORS, LABELS, draw_commands
+from mbpl_control.report.figures import INK, Plate, panel
 
 #: Shown before the first swap and after the last, s.
 MARGIN = 0.2
@@ -25,9 +25,7 @@ def swap_plate(result: DemoResult) -> Plate:
 
         def commands(axes: Axes, run: SwapRecord = run, span: tuple[float, float] = span) -> None:
             _backgrounds(axes, run, span)
-            for j, joint in enumerate(result.joint_names[: run.commands.shape[1]]):
-                values = 100.0 * run.commands[:, j] / run.limits[j]
-                axes.plot(run.times - run.swaps[0].time, values, color=PALETTE[j % len(PALETTE)], label=joint, lw=1.2)
+            draw_commands(axes, run.times - run.swaps[0].time, run.commands, run.limits, result.joint_names)
 
         def changes(axes: Axes, run: SwapRecord = run, span: tuple[float, float] = span) -> None:
             _backgrounds(axes, run, span)

@@ -50,7 +50,7 @@ PACKAGES = ("mujoco", "pin", "numpy", "scipy", "numba", "rosbags", "mcap", "vise
 
 
 def run_demo(
-    task_name: str, output: Path | None, view: bool = False, seed: int = 0, iterations: int = ITERATIONS
+    task_name: str, output: Path | None, view: bool = False, seed: int = 0, iterations: int | None = None
 ) -> bool:
     """Run the whole demo; whether every promise was kept.
 
@@ -59,12 +59,13 @@ def run_demo(
         output: new directory for bags, report and logs; `runs/demo-<time>` when None.
         view: whether to serve a viewer to the browser.
         seed: of all noise.
-        iterations: of guided policy search; 0 leaves out the part that learns.
+        iterations: of guided policy search, `ITERATIONS` when None; 0 leaves out the part that learns.
 
     Raises:
         MbplError: the directory exists, the graph does not come up or ends, a trial was refused, a bag cannot be read.
     """
     begin, started = time.monotonic(), datetime.now()
+    iterations = ITERATIONS if iterations is None else iterations
     task = load_task(task_name)
     trials, swaps = trial_specs(task, seed), swap_specs(task)
     directory = new_directory(output or Path("runs") / f"demo-{started:%Y%m%d-%H%M%S}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 
-from mbpl_control.report.figures import INK
+from mbpl_control.core.validation import Array
+from mbpl_control.report.figures import INK, PALETTE
 
 #: Colours of controllers: told apart by most eyes, on white and on black (after Okabe and Ito 2008).
 COLORS = {
@@ -33,6 +35,13 @@ LABELS = {
 TIME = "time since activation [s]"
 TARGET, ALARM = "#1a9641", "#c0392b"
 PLAN_STYLE: dict[str, Any] = {"color": INK, "linestyle": (0, (3, 2)), "linewidth": 1.1}
+
+
+def draw_commands(axes: Axes, times: Array, commands: Array, limits: Array, names: Sequence[str]) -> None:
+    """Commands of the joints in percent of their limits. (N,), (N, m), (m,), at least m names."""
+    for j in range(commands.shape[1]):
+        color = PALETTE[j % len(PALETTE)]
+        axes.plot(times, 100.0 * commands[:, j] / limits[j], color=color, label=names[j], linewidth=1.1)
 
 
 def shade_push(axes: Axes, begin: float, duration: float) -> None:

@@ -123,6 +123,7 @@ def time_plate(reports: Sequence[IterationReport]) -> Plate:
     return Plate(
         "time",
         "Where the time went",
-        f"Wall time of {len(steps)} iterations: {total:.2f} s; {told}.",
+        f"Wall time of {len(steps)} iterations: {total:.2f} s; {told}. "
+        "The first iteration also compiles code, where none is kept from an earlier run.",
         (panel(draw, "Time of an iteration", "iteration", "wall time [s]", (2.0 * SIZE[0], SIZE[1])),),
     )
