@@ -25,6 +25,7 @@ OWN = (
     ("iterations", "0", "in all; 0: as many as the method usually takes"),
     ("samples", "0", "trials a condition and iteration; 0: the task's"),
     ("output", "", "directory of the run; one that exists is resumed; empty: a new one in runs"),
+    ("online", "false", "whether dynamics_fitter follows the robot during trials"),
     ("start", "true", "whether the training starts by itself; else the action gps_trainer/train does"),
 )
 
@@ -54,7 +55,7 @@ def generate_launch_description() -> LaunchDescription:
             GroupAction(
                 [
                     PushRosNamespace(LaunchConfiguration("namespace")),
-                    node("dynamics_fitter"),
+                    node("dynamics_fitter", {"online": typed("online", bool)}),
                     # `autostart` has a node configure and activate itself; from then on its lifecycle services rule
                     node("lqr_flm_controller", {"autostart": True}, kind=LifecycleNode, namespace=""),
                     node("neural_policy", {"autostart": True}, kind=LifecycleNode, namespace=""),

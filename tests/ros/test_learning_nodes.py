@@ -8,8 +8,10 @@ import launch_pytest
 import numpy as np
 import pytest
 from bringup import bringup
+from diagnostic_msgs.msg import DiagnosticArray
 from launch import LaunchDescription
 from listening import Listener
+from mbpl_msgs import msg
 from mbpl_msgs.action import RunTrial, TrainPolicy
 from mbpl_msgs.msg import LinearGaussianController, LinearGaussianDynamics
 from std_srvs.srv import SetBool, Trigger
@@ -20,6 +22,8 @@ from mbpl_control.agents.recipe import AgentRecipe
 from mbpl_control.agents.ros import RosAgent
 from mbpl_control.cli.main import app
 from mbpl_control.core import ExecutionMode, RefusedError, Trial
+from mbpl_control.learning.live_fit import FittedTrials, LiveFit
+from mbpl_control.learning.local_model import TrialSet
 from mbpl_control.learning.registry import build_learner
 from mbpl_control.nodes import conversions as convert
 from mbpl_control.nodes.client import GraphClient
@@ -51,6 +55,7 @@ def graph(domain: int) -> LaunchDescription:
         mode="lockstep",
         rate=str(RATE),
         start="false",
+        online="true",
         record="false",
         log_level="warn",
     )
@@ -209,3 +214,34 @@ def test_a_controller_gets_better_by_trials_that_a_person_runs_one_by_one(client
     assert client.run_trial(RunTrial.Goal(controller="lqr_flm", seed=1)).cost < costs[0]
     with pytest.raises(RefusedError, match="no controller is learned from start condition 3; from 0, 1, 2 there is"):
         client.run_trial(RunTrial.Goal(controller="lqr_flm", condition=3))
+
+
+@pytest.mark.launch(fixture=graph)
+def test_dynamics_follow_a_trial_step_by_step_as_the_same_fit_does_afterwards(client: GraphClient) -> None:
+    task = load_task(TASK)
+    samples = task.learning.samples
+    with (
+        Listener(client.node, LinearGaussianDynamics, "dynamics", EVENTS) as fits,
+        Listener(client.node, LinearGaussianDynamics, "online_dynamics", EVENTS) as online,
+        Listener(client.node, msg.Trial, "trials", EVENTS) as heard,
+        Listener(client.node, DiagnosticArray, "/diagnostics", EVENTS) as said,
+    ):
+        # condition 2 has not been fitted before; the trials after its fit are nearest to it
+        for seed in range(samples):
+            client.run_trial(RunTrial.Goal(controller="lqr_flm_sampled", condition=2, seed=100 + seed))
+        fits.wait(bool)
+        heard.wait(lambda m: len(m) == samples)
+        online.messages.clear()
+        client.run_trial(RunTrial.Goal(controller="lqr_flm_sampled", condition=2, seed=200))
+        online.wait(lambda m: len(m) == task.horizon)
+        heard.wait(lambda m: len(m) == samples + 1)
+        said.wait(lambda m: any(s.name.endswith("dynamics_fitter: online") for array in m for s in array.status))
+    trials = [convert.trial_from_msg(m) for m in heard.messages]
+    fitted = FittedTrials.of(2, convert.dynamics_from_msg(fits.messages[-1]), TrialSet.of(trials[:samples]))
+    live, last = LiveFit([fitted]), trials[-1]
+    assert [convert.dynamics_from_msg(m).metadata["condition"] for m in online.messages] == [2] * task.horizon
+    for t, message in enumerate(online.messages):
+        expected = live.update(t, last.states[t], last.actions[t], last.states[t + 1])
+        found = convert.dynamics_from_msg(message)
+        np.testing.assert_allclose(found.a, expected.dynamics.a, rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(found.b, expected.dynamics.b, rtol=1e-6, atol=1e-8)

@@ -112,6 +112,25 @@ class TrialCollector:
             if self.start_ns < stamp_ns < end - SAME_INSTANT:
                 self.interrupted_by = controller
 
+    def told(self, step: int) -> bool:
+        """Whether all of a step has been heard: the state it ends in, and every command before that."""
+        if self.start_ns is None or not 0 <= step < self.steps:
+            return False
+        end = self.start_ns + (step + 1) * self._dt_ns - SAME_INSTANT
+        return self._newest_ns >= end and self._newest_command_ns >= end
+
+    def transition(self, step: int) -> tuple[Array, Array, Array]:
+        """x (nx,), u (m,) and x' (nx,) of a step that is told.
+
+        Raises:
+            RefusedError: too much of it got lost.
+        """
+        assert self.start_ns is not None  # noqa: S101 - nothing is told before it
+        knots = self.start_ns + self._dt_ns * np.arange(step, step + 2)
+        states, _, _ = self._at(knots)
+        actions, _ = self._actions(knots)
+        return states[0], actions[0], states[1]
+
     def trial(self, stop_reason: str = "completed") -> tuple[Trial, Array]:
         """The trial, and the robot's own states (T+1, nq + nv); fewer steps when it was stopped early.
 

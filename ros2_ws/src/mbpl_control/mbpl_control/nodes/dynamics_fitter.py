@@ -7,9 +7,12 @@ from mbpl_msgs import msg
 from rclpy.node import Node
 
 from mbpl_control.core import LinearGaussianDynamics, MbplError, Trial
+from mbpl_control.fitting.online import OnlineOptions
+from mbpl_control.learning.live_fit import FittedTrials
 from mbpl_control.learning.lqr_flm import LqrFlm
 from mbpl_control.nodes import conversions as convert
 from mbpl_control.nodes.diagnostics import OK, WARN, Diagnostics
+from mbpl_control.nodes.live_fitting import LiveFitting
 from mbpl_control.nodes.node_tools import declare
 from mbpl_control.nodes.node_tools import main as run_node
 from mbpl_control.nodes.qos import EVENTS
@@ -28,6 +31,11 @@ class DynamicsFitter(Node):
         self._poor = declare(
             self, "poor_share", 0.5, "A fit whose error is above this share of the motion in a step is poor.", 0.0, 1e6
         )
+        online = declare(self, "online", False, "Follow the robot during trials, from the newest fits on.")
+        forgetting = declare(
+            self, "forgetting", 0.98, "A step counts so much less with each that follows; below 1.", 0.0, 1.0
+        )
+        kept = declare(self, "kept", 0.05, "Share of the fit that is never forgotten.", 0.0, 1.0)
         self._samples = samples or self._task.learning.samples
         if self._samples < 2:
             raise MbplError(f"{self.get_name()}: parameter 'samples' is {self._samples}; a fit needs at least 2")
@@ -37,6 +45,11 @@ class DynamicsFitter(Node):
         self._dynamics = self.create_publisher(msg.LinearGaussianDynamics, "dynamics", EVENTS)
         self._diagnostics = Diagnostics(self, "fit")
         self._diagnostics.open(None)
+        self._live: LiveFitting | None = None
+        if online:
+            self._live = LiveFitting(
+                self, self._task, self._controllers, OnlineOptions(forgetting, kept), self._diagnostics
+            )
         self.create_subscription(msg.Trial, "trials", self._on_trial, EVENTS)
 
     def _on_trial(self, message: msg.Trial) -> None:
@@ -82,6 +95,8 @@ class DynamicsFitter(Node):
         rank = int(dynamics.metadata["rank_min"])
         poor = share > self._poor or rank == 0
         quality = {"one_step_error": one_step, "held_out_error": held_out, "error_share": share}
+        if self._live is not None:
+            self._live.take(trials[0].controller, FittedTrials.of(condition, dynamics, valid))
         message = convert.dynamics_to_msg(self._described(dynamics, trials, quality | {"poor": int(poor)}))
         self._dynamics.publish(message)
         why = "all trials are the same" if rank == 0 else f"the error is {share:.2g} of the motion in a step"

@@ -1,0 +1,138 @@
+"""What `dynamics_fitter` does during a trial: dynamics that follow the robot, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from mbpl_msgs import msg
+from rclpy.node import Node
+
+from mbpl_control.agents.collector import TrialCollector
+from mbpl_control.core import MbplError
+from mbpl_control.core.errors import InvalidFieldError
+from mbpl_control.core.validation import Array
+from mbpl_control.fitting.online import OnlineOptions
+from mbpl_control.learning.live_fit import FittedTrials, LiveFit
+from mbpl_control.nodes import conversions as convert
+from mbpl_control.nodes.diagnostics import OK, WARN, Diagnostics
+from mbpl_control.nodes.qos import EVENTS, RECORDER
+from mbpl_control.tasks import Task
+
+#: Errors so many deviations of what a fit expects of itself, in the root mean square, are those of another robot.
+CHANGED = 5.0
+
+
+class LiveFitting:
+    """Listens to states and commands; publishes the corrected dynamics of each step, and a verdict after each trial.
+
+    A trial begins with the first command of a controller that was fitted, and ends with its horizon, with another
+    controller, or when its steps begin anew.
+
+    Args:
+        node: that publishes.
+        task: what is being tried.
+        controllers: whose trials are followed, once they have a fit.
+        options: how to forget.
+        diagnostics: where the verdict goes.
+    """
+
+    def __init__(
+        self, node: Node, task: Task, controllers: Sequence[str], options: OnlineOptions, diagnostics: Diagnostics
+    ) -> None:
+        """Check the options; open the topics."""
+        if options.forgetting >= 1.0:
+            raise InvalidFieldError("dynamics_fitter", "forgetting", str(options.forgetting), "below 1")
+        self._node, self._task, self._options, self._diagnostics = node, task, options, diagnostics
+        self._controllers = controllers
+        self._fits: dict[str, dict[int, FittedTrials]] = {}
+        self._collector: TrialCollector | None = None
+        self._live: LiveFit | None = None
+        self._next = 0
+        self._last_step = -1
+        # of each step: error of the fit, error of the corrected fit, deviation the fit expects, (n,) each
+        self._errors: list[tuple[Array, Array, Array]] = []
+        self._dynamics = node.create_publisher(msg.LinearGaussianDynamics, "online_dynamics", EVENTS)
+        node.create_subscription(msg.RobotState, "state", self._on_state, RECORDER)
+        node.create_subscription(msg.JointCommand, "joint_commands", self._on_command, RECORDER)
+
+    def take(self, controller: str, fit: FittedTrials) -> None:
+        """A new fit; it counts from the next trial on."""
+        self._fits.setdefault(controller, {})[fit.condition] = fit
+
+    def _on_state(self, message: msg.RobotState) -> None:
+        if self._collector is None or message.definition_hash != self._task.state.hash:
+            return
+        robot = np.concatenate([np.array(message.position), np.array(message.velocity)])
+        self._collector.on_state(convert.time_to_ns(message.header.stamp), np.array(message.state), robot)
+        self._follow()
+
+    def _on_command(self, message: msg.JointCommand) -> None:
+        collector = self._collector
+        followed = message.controller in self._controllers
+        if followed and (
+            collector is None or collector.controller != message.controller or message.step < self._last_step
+        ):
+            self._end()
+            self._begin(message.controller)
+        if self._collector is None:
+            return
+        if followed:
+            self._last_step = message.step
+        stamp = convert.time_to_ns(message.header.stamp)
+        self._collector.on_command(stamp, message.controller, np.array(message.values))
+        self._follow()
+        if self._collector is not None and self._collector.interrupted_by:
+            self._end()
+
+    def _begin(self, controller: str) -> None:
+        fits = self._fits.get(controller)
+        if fits:
+            self._collector = TrialCollector(self._task, controller, -1, 0)
+            self._live = LiveFit(list(fits.values()), self._options)
+
+    def _follow(self) -> None:
+        """Learn from every step that is told by now."""
+        collector, live = self._collector, self._live
+        if collector is None or live is None:
+            return
+        while collector.told(self._next):
+            try:
+                step = live.update(self._next, *collector.transition(self._next))
+            except MbplError as error:
+                text = f"step {self._next} of '{collector.controller}' is not learned: {error}"
+                self._node.get_logger().warning(text)
+            else:
+                expected = np.sqrt(np.diagonal(self._fits_of(step.condition).dynamics.covariances[step.step]))
+                self._errors.append((step.fitted_error, step.error, expected))
+                self._dynamics.publish(convert.dynamics_to_msg(step.dynamics))
+            self._next += 1
+        if self._next >= collector.steps:
+            self._end()
+
+    def _fits_of(self, condition: int) -> FittedTrials:
+        assert self._collector is not None  # noqa: S101 - asked during a trial only
+        return self._fits[self._collector.controller][condition]
+
+    def _end(self) -> None:
+        """Say how the trial compares with what was fitted, and forget it."""
+        if self._collector is not None and self._errors:
+            fitted, corrected, expected = (np.array(part) for part in zip(*self._errors, strict=True))
+            tiny = np.finfo(np.float64).tiny
+            ratio = float(np.sqrt(np.mean(fitted**2) / max(np.mean(expected**2), tiny)))
+            figures = {
+                "steps": len(fitted),
+                "fitted_error": float(np.sqrt(np.mean(fitted**2))),
+                "online_error": float(np.sqrt(np.mean(corrected**2))),
+                "expected_error": float(np.sqrt(np.mean(expected**2))),
+            }
+            changed = ratio > CHANGED
+            text = f"'{self._collector.controller}': errors {ratio:.2g} times those the fit expects" + (
+                "; the robot is another than the one that was fitted" if changed else ""
+            )
+            log = self._node.get_logger().warning if changed else self._node.get_logger().info
+            log(text)
+            self._diagnostics.tell(text, WARN if changed else OK, figures, "online")
+        self._collector = self._live = None
+        self._next, self._last_step = 0, -1
+        self._errors = []
