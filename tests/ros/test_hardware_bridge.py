@@ -176,6 +176,9 @@ def test_commands_that_stay_away_end_in_a_hold_or_in_no_effort(tmp_path: Path, w
         found.drive(1.5)
         with Listener(found.graph.node, DiagnosticArray, "/diagnostics", EVENTS) as told:
             told.wait(lambda arrays: mode(arrays) == {"hold": "held", "zero": "zero"}[without])
+        with Listener(found.graph.node, JointState, "joint_states", RECORDER) as heard:
+            # the driver records as many periods more, however long they take
+            heard.wait(lambda messages: len(messages) > 500, 60.0)
     record = Record(found.record_path)
     arrived = found.arrivals(record)
     assert (np.abs(record.efforts) <= TASK.action.upper).all()

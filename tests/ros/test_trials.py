@@ -96,7 +96,7 @@ def test_an_unknown_controller_or_condition_is_named_and_nothing_moves(client: G
     before = client.status()
     with pytest.raises(RefusedError, match="no controller 'ilqr_fedback'"):
         client.run_trial(RunTrial.Goal(controller="ilqr_fedback"))
-    with pytest.raises(RefusedError, match="no start condition 99; there are 6"):
+    with pytest.raises(RefusedError, match="no start condition 99; there are 20"):
         client.run_trial(RunTrial.Goal(controller="ilqr_feedback", condition=99))
     after = client.status()
     assert (after.active_controller, after.switches) == (before.active_controller, before.switches)

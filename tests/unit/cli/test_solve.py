@@ -145,7 +145,7 @@ def test_a_robot_with_a_ball_joint_is_planned_for_and_not_run(mbpl, tmp_path: Pa
     ("arguments", "words"),
     [
         (["-t", "arm_reech"], "no task 'arm_reech'; did you mean 'arm_reach'? known tasks: acrobot_swingup, arm_peg, "),
-        (["-t", "arm_reach", "--condition", "99"], "arm_reach.yaml: no start condition 99; there are 6, from 0"),
+        (["-t", "arm_reach", "--condition", "99"], "arm_reach.yaml: no start condition 99; there are 20, from 0"),
         (["-t", "arm_reach", "--condition", "-1"], "no start condition -1"),
         (["-t", "arm_reach", "--iterations", "0"], "max_iterations: found 0; must be a whole number"),
         (["-t", "arm_reach", "--seed", "-1"], "seed: found -1; must be 0 to 2^62"),

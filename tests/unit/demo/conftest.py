@@ -33,7 +33,7 @@ TRAINING = (0, 1, 2, 3)
 @pytest.fixture(scope="session")
 def arm_reach(task_files: Path) -> Task:
     """The task of the demo."""
-    return load_task(task_files / "arm_reach.yaml")
+    return load_task(task_files / "arm_reach_few.yaml")
 
 
 @pytest.fixture(scope="session")

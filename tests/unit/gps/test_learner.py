@@ -88,7 +88,7 @@ def test_rows_of_held_out_conditions_tell_how_the_policy_did_and_nothing_else(
             if mine:
                 told = {k for k, v in row.items() if isinstance(v, float) and np.isfinite(v)}
                 assert told <= OF_POLICY
-                assert (row["discarded"], row["rank"], row["surrogate"]) == (0, 0, "")
+                assert (row["discarded"], row["rank"], row["surrogate"], row["tried"]) == (0, 0, "", "")
         # means over the rows of a report are of the conditions learned from
         assert np.isfinite(report.mean("cost"))
 
@@ -110,6 +110,32 @@ def test_the_policy_is_judged_without_noise_from_every_start_and_asked_for_trial
     assert len(set(seeds)) == len(seeds)
     report = made.learn(run(later), run(judged))
     assert report.events == ()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_policy_runs_the_trials_of_conditions_in_which_it_did_better(
+    variant: str, balance: Task, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = learner(balance, variant)
+    iterate(made, run)
+    # nothing is known of a policy that was not tried yet
+    assert not any(made.tries_policy(c) for c in made.training)
+    iterate(made, run)
+    for c, cost in zip(made.training, (-1.0, float("nan"), 1.0), strict=True):
+        made.states[c].policy_cost = made.states[c].trial_cost + cost
+    wanted = made.requests()
+    assert [r.condition for r in wanted if r.law is made.policy] == [0] * 3
+    assert {r.condition for r in wanted if isinstance(r.law, LinearGaussianController)} == {1, 2}
+    centres = {}
+    near = made.variant.near
+    monkeypatch.setattr(made.variant, "near", lambda view: centres.setdefault(view.state.index, (view, near(view)))[1])
+    report = made.learn(run(wanted), run(made.evaluation_requests()))
+    assert [row["tried"] for row in report.rows] == ["policy", "controller", "controller", ""]
+    view, centre = centres[0]
+    np.testing.assert_allclose(centre.gains, view.link.gains, rtol=1e-9)
+    np.testing.assert_allclose(centre.feedforward, view.link.feedforward, rtol=1e-9)
+    view, centre = centres[1]
+    assert not np.allclose(centre.gains, view.link.gains, rtol=1e-3)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

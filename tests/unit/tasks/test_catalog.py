@@ -69,7 +69,7 @@ def test_every_task_that_ships_loads(task_files: Path) -> None:
         "arm_reach",
         "arm_peg",
         "arm_peg_blind",
-        "arm_reach_wide",
+        "arm_reach_few",
         "puck_push",
         "rotary_pendulum_balance",
         "panda_reach",

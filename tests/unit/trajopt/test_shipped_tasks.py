@@ -20,7 +20,7 @@ CONDITIONS = {
     "rotary_pendulum_balance": 4,
     "reacher_2link": 6,
     "puck_push": 6,
-    "arm_reach": 6,
+    "arm_reach": 20,
     "panda_reach": 3,
 }
 

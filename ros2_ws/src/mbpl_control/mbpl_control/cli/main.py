@@ -265,7 +265,7 @@ def bag(
 @app.command()
 def demo(
     view: Annotated[bool, typer.Option("--view", help="Open a viewer in the browser.")] = False,
-    task: TaskOption = "arm_reach",
+    task: TaskOption = "arm_reach_few",
     output: Annotated[Path | None, typer.Option(help="New directory for bags, report and logs.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of all noise.", min=0)] = 0,
     iterations: Annotated[

@@ -45,7 +45,7 @@ class GuidedPolicySearch(LocalLearner):
 
     Each iteration:
 
-    1. trials of each start condition, of its controller or of the policy (`sample_from`);
+    1. trials of each start condition, of its controller or of the policy (`sample_from`, `tries_policy`);
     2. local dynamics, as in `LqrFlm`; the policy linearised at the same states (`linearise`);
     3. a new controller for each condition: its cost, near what the variant says, pulled as it says;
     4. the policy trained to agree with the controllers at the trials' states, each error weighted by Σ_t⁻¹; the
@@ -85,14 +85,22 @@ class GuidedPolicySearch(LocalLearner):
         self.policy_prior = MixturePrior(replace(self.prior.options, window=window))
 
     def requests(self) -> list[TrialRequest]:
-        """Trials of the controllers or, once it is trained, of the policy."""
-        if self.options.gps.sample_from == "controllers" or self.policy.trainings == 0:
-            return self.controller_requests()
+        """Trials of each condition's controller or of the policy."""
         return [
-            TrialRequest(self.policy, ExecutionMode.SAMPLED, c, trial_seed(self.seed, self.iteration, c, sample))
-            for c in self.training
-            for sample in range(self.options.samples)
+            replace(request, law=self.policy) if self.tries_policy(request.condition) else request
+            for request in self.controller_requests()
         ]
+
+    def tries_policy(self, condition: int) -> bool:
+        """Whether the policy runs the next trials of a condition, once it is trained.
+
+        With `sample_from: better` it does where its trial without noise cost less than the last trials of the
+        condition: a controller that went astray is not tried on, and its successor begins from where the policy goes.
+        """
+        sample_from, s = self.options.gps.sample_from, self.states[condition]
+        if self.policy.trainings == 0 or sample_from == "controllers":
+            return False
+        return sample_from == "policy" or s.policy_cost < s.trial_cost
 
     def evaluation_requests(self) -> list[TrialRequest]:
         """The policy without noise from every start condition, those held out included."""
@@ -109,11 +117,15 @@ class GuidedPolicySearch(LocalLearner):
         """See `Learner.learn`."""
         self.events.clear()
         clock = [time.perf_counter()]
+        by_policy = {c: self.tries_policy(c) for c in self.training}
         sets = self.sort(trials)
         models = self.fit(sets)
         self.take_in(sets, models, shared=self.options.gps.step_rule == "global")
         clock.append(time.perf_counter())
         rows: dict[int, Row] = {c: self.measured(c, trials) | self._judged(c, evaluation) for c in self.training}
+        for c, row in rows.items():
+            row["tried"] = "policy" if by_policy[c] else "controller"
+            self.states[c].policy_cost = float(row["policy_cost"])
         steps: dict[int, Row] = {c: no_step(self.states[c]) for c in self.training}
         trained = 0.0
         if models:
@@ -121,12 +133,12 @@ class GuidedPolicySearch(LocalLearner):
             if first:
                 trained += self._train(sets, models, {}, 0)
             for turn in range(self.variant.rounds):
-                views = self._views(sets, models)
+                views = self._views(sets, models, by_policy)
                 last = turn == self.variant.rounds - 1
                 # the very first training was on the same targets: no multiplier has moved yet
                 if self.variant.policy_first and not (first and turn == 0):
                     trained += self._train(sets, models, views, turn)
-                    views = self._views(sets, models)
+                    views = self._views(sets, models, by_policy)
                 for c, view in views.items():
                     self.variant.update_duals(view, last)
                     steps[c] = self._step(c, view)
@@ -147,7 +159,9 @@ class GuidedPolicySearch(LocalLearner):
         near, pull = self.variant.near(view), self.variant.pull(view)
         return self.step.optimise(self.states[c], self.variant.name, self.iteration + 1, near, pull)
 
-    def _views(self, sets: dict[int, TrialSet | None], models: dict[int, LocalModel]) -> dict[int, ConditionView]:
+    def _views(
+        self, sets: dict[int, TrialSet | None], models: dict[int, LocalModel], by_policy: dict[int, bool]
+    ) -> dict[int, ConditionView]:
         """The policy at the trials as it is now, with each condition's controllers."""
         at = self._policy_at(sets, models)
         links = linearise(at, models, self.shifts, self.policy_prior, self.options.ridge)
@@ -155,7 +169,7 @@ class GuidedPolicySearch(LocalLearner):
         for c, model in models.items():
             made_from = self.states[c].made_from
             assert made_from is not None  # noqa: S101 - a condition with a model has one
-            out[c] = ConditionView(self.states[c], at[c], links[c], model.law(made_from))
+            out[c] = ConditionView(self.states[c], at[c], links[c], model.law(made_from), by_policy[c])
         return out
 
     def _policy_at(self, sets: dict[int, TrialSet | None], models: dict[int, LocalModel]) -> dict[int, PolicyAtTrials]:

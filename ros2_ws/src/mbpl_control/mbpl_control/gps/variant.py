@@ -22,13 +22,20 @@ class ConditionView:
         state: its controller and memory.
         policy: what the policy says at its trials.
         link: the policy linearised, in deviations from the model's reference.
-        old: the controller the trials were run with, likewise.
+        old: the controller the trials were run with, or would have been, likewise.
+        by_policy: whether the policy ran the trials.
     """
 
     state: ConditionState
     policy: PolicyAtTrials
     link: LinearLaw
     old: LinearLaw
+    by_policy: bool = False
+
+    @property
+    def ran(self) -> LinearLaw:
+        """What ran the trials, in deviations from the model's reference."""
+        return self.link if self.by_policy else self.old
 
     def controller_means(self) -> Array:
         """What the present controller does at the states of the trials (N, T, m)."""

@@ -37,7 +37,8 @@ class MirrorDescent(Variant):
 
     q lies between the last controller p̄ and the policy linearised, q ∝ p̄^(1−w) π̂_θ^w: see `between`. With w = 1 it
     is the policy, as published. A policy that cannot follow yet is then a poor centre: each iteration begins from what
-    it got wrong. With less, what it cannot follow shrinks by 1 − w an iteration, and progress stays.
+    it got wrong. With less, what it cannot follow shrinks by 1 − w an iteration, and progress stays. Where the policy
+    ran the trials itself, q is the policy whatever w: nothing is known of where the last controller would have gone.
 
     Args:
         share: w, from 0 to 1.
@@ -52,8 +53,8 @@ class MirrorDescent(Variant):
         self.share = share
 
     def near(self, view: ConditionView) -> LinearLaw:
-        """The law between controller and policy."""
-        return between(view.old, view.link, self.share)
+        """The law between controller and policy, or the policy where that ran."""
+        return between(view.ran, view.link, self.share)
 
 
 class Lagrangian(Variant):
@@ -79,8 +80,8 @@ class Lagrangian(Variant):
         self.multipliers = {c: initial for c in conditions}
 
     def near(self, view: ConditionView) -> LinearLaw:
-        """The controller the trials were run with."""
-        return view.old
+        """What the trials were run with."""
+        return view.ran
 
     def pull(self, view: ConditionView) -> Pull:
         """λ KL(p ‖ π) at every step."""
@@ -133,8 +134,8 @@ class BregmanADMM(Variant):
         self.nu = {c: np.full(steps, weight) for c in conditions}
 
     def near(self, view: ConditionView) -> LinearLaw:
-        """The controller the trials were run with."""
-        return view.old
+        """What the trials were run with."""
+        return view.ran
 
     def pull(self, view: ConditionView) -> Pull:
         """Prices and weighted divergence."""

@@ -23,6 +23,7 @@ class ConditionState:
         samples: how many trials those were.
         trial_cost: mean cost of those trials; NaN before the first step.
         predicted_cost: what the step was to cost.
+        policy_cost: what the policy's trial without noise cost last; NaN before any. Of guided policy search only.
         distance: median final distance of those trials.
         spread: covariances (T+1, n, n) of the states the controller is expected to visit; None before the first step.
     """
@@ -36,5 +37,6 @@ class ConditionState:
     samples: int = 0
     trial_cost: float = float("nan")
     predicted_cost: float = float("nan")
+    policy_cost: float = float("nan")
     distance: float = float("inf")
     spread: Array | None = None

@@ -20,7 +20,7 @@ from mbpl_control.tasks.task import Task
 
 KIND = "learner"
 #: Numbers of a `ConditionState`, in the order in which they are kept.
-NUMBERS = ("eta", "multiplier", "trial_cost", "predicted_cost", "distance")
+NUMBERS = ("eta", "multiplier", "trial_cost", "predicted_cost", "policy_cost", "distance")
 
 
 def save_local(
