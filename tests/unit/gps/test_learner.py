@@ -116,7 +116,7 @@ def test_the_policy_is_judged_without_noise_from_every_start_and_asked_for_trial
 def test_the_policy_runs_the_trials_of_conditions_in_which_it_did_better(
     variant: str, balance: Task, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = learner(balance, variant)
+    made = learner(balance, variant, sample_from="better")
     iterate(made, run)
     # nothing is known of a policy that was not tried yet
     assert not any(made.tries_policy(c) for c in made.training)

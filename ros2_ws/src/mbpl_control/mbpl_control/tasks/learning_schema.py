@@ -88,7 +88,7 @@ class GpsSection(Section):
     """Guided policy search."""
 
     variant: Literal["mdgps", "badmm", "lagrangian"] = "mdgps"
-    sample_from: Literal["controllers", "policy", "better"] = "better"
+    sample_from: Literal["controllers", "policy", "better"] = "controllers"
     step_rule: Literal["global", "local"] = "global"
     hidden: list[Count] = [40, 40]
     covariance: Literal["constant", "state_dependent"] = "constant"
