@@ -208,7 +208,7 @@ def test_what_is_no_bag_is_told_apart(tmp_path: Path, bag: Path) -> None:
     with pytest.raises(BagError, match="no such bag; a bag is a directory"):
         read_episode(tmp_path / "nothing")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BagError, match=r"neither metadata\.yaml nor an \.mcap file; not a bag"):
+    with pytest.raises(BagError, match=r"neither metadata\.yaml nor an \.mcap or \.db3 file; not a bag"):
         read_episode(tmp_path / "empty")
     (tmp_path / "empty" / "x.mcap").write_text("hello")
     with pytest.raises(BagError, match="not an MCAP file"):

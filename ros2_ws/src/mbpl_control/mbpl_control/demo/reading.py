@@ -12,7 +12,7 @@ from rosbags.rosbag2 import Reader
 
 from mbpl_control.agents.collector import TrialCollector
 from mbpl_control.bags import Episode, read_episode
-from mbpl_control.bags.episode import messages
+from mbpl_control.bags.raw import messages
 from mbpl_control.bags.types import typestore
 from mbpl_control.core import BagError
 from mbpl_control.demo.program import SwapSpec, TrialSpec

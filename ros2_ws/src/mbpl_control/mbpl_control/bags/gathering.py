@@ -1,0 +1,140 @@
+"""What a bag holds of trials: states, commands, laws and told trials, by the stamps of the robot's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mbpl_control.bags.types import typestore
+from mbpl_control.core.alignment import SAME_INSTANT, Stamps
+from mbpl_control.core.errors import BagError
+from mbpl_control.core.validation import Array
+
+#: Type of each topic that tells of trials, by the last part of its name.
+KINDS: Mapping[str, str] = {
+    "state": "mbpl_msgs/msg/RobotState",
+    "joint_commands": "mbpl_msgs/msg/JointCommand",
+    "applied_law": "mbpl_msgs/msg/FeedbackLaw",
+    "trials": "mbpl_msgs/msg/Trial",
+    "state_definition": "mbpl_msgs/msg/StateDefinition",
+}
+#: Commands by these are none of a trial's: the manager's own, its holds, and the way to a start.
+BYSTANDERS = frozenset({"fallback", "held", "zero", "emergency_stop", "hold", "approach"})
+
+
+@dataclass
+class Gathering:
+    """Messages of a bag that tell of trials; `add` takes them in any order.
+
+    Attributes:
+        path: the bag.
+        topics: the topic of each of `KINDS` that was seen.
+        kinds: type of each topic by its name's last part, whatever it was.
+        states: by stamp, ns.
+        commands: by stamp of the state they answer, ns.
+        laws: applied laws by controller and stamp.
+        told: trials, as the trial runner told them.
+        definition: newest message on `state_definition`.
+    """
+
+    path: Path
+    topics: dict[str, str] = field(default_factory=dict)
+    states: dict[int, Any] = field(default_factory=dict)
+    commands: dict[int, Any] = field(default_factory=dict)
+    laws: dict[tuple[str, int], Any] = field(default_factory=dict)
+    told: list[Any] = field(default_factory=list)
+    definition: Any = None
+
+    def add(self, topic: str, kind: str, data: bytes) -> None:
+        """Take one message; one that is none of `KINDS` is left alone, one that was recorded twice counts once.
+
+        Raises:
+            BagError: two topics of the same kind, those of two robots, are in one bag; or the message is broken.
+        """
+        name = topic.rsplit("/", 1)[-1]
+        if KINDS.get(name) != kind:
+            return
+        if self.topics.setdefault(name, topic) != topic:
+            raise BagError(f"{self.path}: holds both {self.topics[name]} and {topic}; must be the topics of one robot")
+        try:
+            message: Any = typestore().deserialize_cdr(data, kind)
+        except Exception as error:  # whatever a broken message makes the library raise
+            raise BagError(f"{self.path}: {topic}: a {kind} that cannot be read: {error!r}") from error
+        if name == "state_definition":
+            self.definition = message
+            return
+        stamp = stamp_of(message)
+        if name == "state":
+            self.states.setdefault(stamp, message)
+        elif name == "joint_commands":
+            self.commands.setdefault(stamp, message)
+        elif name == "applied_law":
+            self.laws.setdefault((message.controller, stamp), message)
+        elif all((t.controller, stamp_of(t)) != (message.controller, stamp) for t in self.told):
+            self.told.append(message)
+
+    def missing(self) -> str:
+        """What is needed for a trial and not there, in words; empty when nothing is."""
+        lacking = [name for name in ("state", "joint_commands") if name not in self.topics]
+        return " and ".join(f"no messages on a topic {name} of type {KINDS[name]}" for name in lacking)
+
+    def forget_before(self, stamp_ns: int) -> None:
+        """Drop what is stamped earlier."""
+        self.states = {s: m for s, m in self.states.items() if s >= stamp_ns}
+        self.commands = {s: m for s, m in self.commands.items() if s >= stamp_ns}
+        self.laws = {(c, s): m for (c, s), m in self.laws.items() if s >= stamp_ns}
+        self.told = [m for m in self.told if stamp_of(m) >= stamp_ns]
+
+    def controllers(self) -> list[str]:
+        """Names behind the commands, in the order of their stamps, bystanders left out."""
+        names = (self.commands[s].controller for s in sorted(self.commands))
+        return [n for n in dict.fromkeys(names) if n and n not in BYSTANDERS]
+
+    def commands_within(self, begin: int, end: int, controller: str) -> tuple[Stamps, Array]:
+        """Stamps and values of a controller's commands from `begin` until before `end`, ns.
+
+        Raises:
+            BagError: there are none, or they are not all of one size.
+        """
+        stamps = sorted(
+            s
+            for s, m in self.commands.items()
+            if begin - SAME_INSTANT <= s < end - SAME_INSTANT and m.controller == controller
+        )
+        if not stamps:
+            raise BagError(f"{self.path}: no command of '{controller}' between {begin} and {end} ns")
+        return np.array(stamps, dtype=np.int64), self._rows([self.commands[s].values for s in stamps], "joint_commands")
+
+    def states_around(self, begin: int, end: int) -> tuple[Stamps, Array, Array]:
+        """Stamps (N,), states (N, nx) and the robot's own (N, nq + nv) of a time, with one state before and after it.
+
+        Raises:
+            BagError: there are none, or they are not all of one size.
+        """
+        stamps = np.array(sorted(self.states), dtype=np.int64)
+        first = max(int(np.searchsorted(stamps, begin - SAME_INSTANT)) - 1, 0)
+        last = int(np.searchsorted(stamps, end + SAME_INSTANT, side="right")) + 1
+        found = [self.states[int(s)] for s in stamps[first:last]]
+        x = self._rows([m.state for m in found], "state")
+        robot = self._rows([np.concatenate([m.position, m.velocity]) for m in found], "state")
+        return stamps[first:last], x, robot
+
+    def _rows(self, values: Sequence[Any], topic: str) -> Array:
+        sizes = sorted({len(v) for v in values})
+        if len(sizes) != 1:
+            raise BagError(f"{self.path}: {topic}: messages of {sizes or 'no'} numbers; must be of one size")
+        rows: Array = np.array(values, dtype=np.float64)
+        finite = np.isfinite(rows).all(axis=1)
+        if not finite.all():
+            raise BagError(f"{self.path}: {topic}: message {np.argmin(finite)} of the trial has a number not finite")
+        return rows
+
+
+def stamp_of(message: Any) -> int:
+    """Stamp of a message's header, ns."""
+    stamp = message.header.stamp
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
