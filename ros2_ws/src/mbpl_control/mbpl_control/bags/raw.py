@@ -6,14 +6,12 @@ import json
 import struct
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from sqlite3 import Error as SqliteError
 from typing import Any
 
 from mcap.exceptions import McapError
 from mcap.records import Channel, Message, Schema
 from mcap.stream_reader import StreamReader
 from rosbags.rosbag2 import Reader
-from rosbags.rosbag2.errors import ReaderError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -87,8 +85,8 @@ def _closed(path: Path, kinds: Collection[str] | None) -> Iterator[tuple[str, st
             # to the library no connections at all are all of them
             for connection, arrival, data in reader.messages(wanted) if wanted else ():
                 yield connection.topic, connection.msgtype, arrival, bytes(data)
-    except (ReaderError, SqliteError, EOFError, ValueError, struct.error) as error:
-        raise BagError(f"{path}: {error}") from error
+    except Exception as error:  # whatever the library raises, or SQLite below it, is what is wrong
+        raise BagError(f"{path}: {error or repr(error)}") from error
 
 
 def _torn(file: Path, kinds: Collection[str] | None) -> Iterator[tuple[str, str, int, bytes]]:
