@@ -62,7 +62,9 @@ def law_in_force(
     def joined(values: Array) -> Array:
         weight = fraction.reshape(-1, *[1] * (values.ndim - 1))
         with np.errstate(invalid="ignore"):  # a number that is none is refused by the law itself
-            filled: Array = np.where(weight > 0.0, (1.0 - weight) * values[before] + weight * values[after], values[before])
+            filled: Array = np.where(
+                weight > 0.0, (1.0 - weight) * values[before] + weight * values[after], values[before]
+            )
         return filled
 
     references = np.array(rows["reference_state"][before])

@@ -171,6 +171,7 @@ class TrialProcedure:
             self._bring_to(start, order.seed, deadline)
             sequence = self._plan(order, start)
             trial, robot = self._execute(order, deadline)
+            entry = self._controller(order.controller)
             trial = replace(trial, metadata={**trial.metadata, "law_sequence": sequence})
         except MbplError as error:
             self._finish(order, bag, {"stop_reason": f"aborted: {error}"})
@@ -187,6 +188,7 @@ class TrialProcedure:
                 "cost": _finite(trial.cost),
                 "success": trial.success,
                 "final_distance": _finite(distance),
+                "law": {"type": entry.type, "mode": entry.mode, "source": entry.source, "sequence": sequence},
             },
         )
         return TrialOutcome(trial, distance, bag, note)
