@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ KINDS: Mapping[str, str] = {
 }
 #: Commands by these are none of a trial's: the manager's own, its holds, and the way to a start.
 BYSTANDERS = frozenset({"fallback", "held", "zero", "emergency_stop", "hold", "approach"})
+#: A trial of a bag by hand is over when states came that are stamped so much after its end, ns.
+SLACK_NS = 500_000_000
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Gathering:
     laws: dict[tuple[str, int], Any] = field(default_factory=dict)
     told: list[Any] = field(default_factory=list)
     definition: Any = None
+    _newest_ns: int = 0
 
     def add(self, topic: str, kind: str, data: bytes) -> None:
         """Take one message; one that is none of `KINDS` is left alone, one that was recorded twice counts once.
@@ -69,6 +72,7 @@ class Gathering:
             return
         stamp = stamp_of(message)
         if name == "state":
+            self._newest_ns = max(self._newest_ns, stamp)
             self.states.setdefault(stamp, message)
         elif name == "joint_commands":
             self.commands.setdefault(stamp, message)
@@ -82,12 +86,28 @@ class Gathering:
         lacking = [name for name in ("state", "joint_commands") if name not in self.topics]
         return " and ".join(f"no messages on a topic {name} of type {KINDS[name]}" for name in lacking)
 
+    def ripe(self) -> Gathering | None:
+        """Those told trials after which the robot's clock went on for `SLACK_NS`, with all messages; None without any."""
+        if not self.told or not self.states:
+            return None
+        over = [t for t in self.told if end_of(t) + SLACK_NS < self._newest_ns]
+        return replace(self, told=over) if over else None
+
+    def forget_what_is_over(self) -> None:
+        """Drop ripe trials and all before their ends, and the time in which no trial was on its way."""
+        over = [end_of(t) for t in self.told if end_of(t) + SLACK_NS < self._newest_ns]
+        self.told = [t for t in self.told if end_of(t) + SLACK_NS >= self._newest_ns]
+        if over:
+            self.forget_before(max(over))
+        waiting = not self.told and all(m.controller in BYSTANDERS for m in self.commands.values())
+        if waiting and self.commands:
+            self.forget_before(self._newest_ns - SLACK_NS)
+
     def forget_before(self, stamp_ns: int) -> None:
         """Drop what is stamped earlier."""
         self.states = {s: m for s, m in self.states.items() if s >= stamp_ns}
         self.commands = {s: m for s, m in self.commands.items() if s >= stamp_ns}
         self.laws = {(c, s): m for (c, s), m in self.laws.items() if s >= stamp_ns}
-        self.told = [m for m in self.told if stamp_of(m) >= stamp_ns]
 
     def controllers(self) -> list[str]:
         """Names behind the commands, in the order of their stamps, bystanders left out."""
@@ -132,6 +152,11 @@ class Gathering:
         if not finite.all():
             raise BagError(f"{self.path}: {topic}: message {np.argmin(finite)} of the trial has a number not finite")
         return rows
+
+
+def end_of(told: Any) -> int:
+    """Stamp of the end of a told trial, ns."""
+    return stamp_of(told) + round(1e9 * told.dt * told.steps)
 
 
 def stamp_of(message: Any) -> int:

@@ -28,6 +28,8 @@ __all__ = ["RecordedTrial", "find_bags", "read_all", "read_recorded"]
 
 #: How near to a condition's start a trial must begin to be one of it, rad or m; asked where nothing tells.
 START_TOLERANCE = 0.05
+#: Messages of a bag by hand between two looks at whether a trial is over.
+LOOK_EVERY = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,12 +94,21 @@ def read_all(
 def _trials(path: Path, task: Task | None) -> Iterator[RecordedTrial]:
     metadata, complete = metadata_of_bag(path) if path.is_dir() else {}, is_complete(path)
     gathered = Gathering(path)
-    for topic, kind, _, data in messages(path, set(KINDS.values())):
+    handed_out = False
+    for number, (topic, kind, _, data) in enumerate(messages(path, set(KINDS.values()))):
         gathered.add(topic, kind, data)
-    missing = gathered.missing()
+        if metadata or number % LOOK_EVERY:
+            continue
+        # a bag recorded by hand may be long: a trial that is over is handed out and forgotten, and so is waiting
+        ripe = gathered.ripe()
+        for window in windows(ripe, metadata, complete, task) if ripe is not None else ():
+            handed_out = True
+            yield _recorded(gathered, window, metadata, complete, task)
+        gathered.forget_what_is_over()
+    missing = "" if handed_out else gathered.missing()
     if missing:
         raise BagError(f"{path}: {missing}")
-    for window in windows(gathered, metadata, complete, task):
+    for window in windows(gathered, metadata, complete, task) if gathered.told or not handed_out else ():
         yield _recorded(gathered, window, metadata, complete, task)
 
 

@@ -57,9 +57,7 @@ class BagRecorder(Node):
         self._root = declare(self, "root", "", "Directory that no bag may leave; empty: bags may go anywhere.")
         self._split_size = declare(self, "split_size", 0, "Begin a new file beyond it, MiB; 0: one file.", 0, 2**20)
         self._split_duration = declare(self, "split_duration", 0.0, "Likewise, s; 0: one file.", 0.0, 1e7)
-        self._min_free = declare(
-            self, "min_free", 256, "Space to leave on the disk, MiB; 0: all may be used.", 0, 2**30
-        )
+        self._min_free = declare(self, "min_free", 256, "Space to leave on the disk, MiB; 0: none.", 0, 2**30)
         self._writer: EpisodeWriter | None = None
         self._failure = ""
         self._paused_since = 0
@@ -90,21 +88,23 @@ class BagRecorder(Node):
             return
         # when it arrived here, however late a busy machine lets us look at it
         arrival = int(info["received_timestamp"]) or time.time_ns()
+        self._write(topic, kind, arrival, data, latched)
         if topic == "joint_states":
             self._keep_for_transforms(arrival, data)
-        if self._writer is None:
-            return
-        self._write(topic, kind, arrival, data, latched)
 
     def _write(self, topic: str, kind: str, now: int, data: bytes, latched: bool) -> None:
         assert self._writer is not None  # noqa: S101 - the callers see to it
         try:
             self._writer.write(f"{self.get_namespace().rstrip('/')}/{topic}", kind, now, data, latched)
         except BagError as error:
-            self._failure = str(error)
-            self._writer = None
-            self._diagnostics.say(str(error), ERROR)
-            self.get_logger().error(str(error))
+            self._fail(error)
+
+    def _fail(self, error: BagError) -> None:
+        """The bag is over; the trial goes on."""
+        self._failure = str(error)
+        self._writer = None
+        self._diagnostics.say(str(error), ERROR)
+        self.get_logger().error(str(error))
 
     def _on_start(self, request: srv.StartRecording.Request, response: Any) -> Any:
         try:
@@ -214,7 +214,10 @@ class BagRecorder(Node):
         self._last_frame_ns = stamp
         self._joint_states.append((arrival, data))
         if len(self._joint_states) >= FRAMES_AT_ONCE and self._writer is not None:
-            self._write_transforms(self._writer)
+            try:
+                self._write_transforms(self._writer)
+            except BagError as error:
+                self._fail(error)
 
     def _drain(self) -> None:
         """Write what arrived before the end and is still waiting to be looked at."""
