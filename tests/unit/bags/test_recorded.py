@@ -29,6 +29,7 @@ from known_trial import (
     write_foreign,
     write_trial,
 )
+from mcap.reader import make_reader
 from rosbags.rosbag2 import StoragePlugin
 
 from mbpl_control.bags.recorded import RecordedTrial, find_bags, read_all, read_recorded
@@ -136,8 +137,10 @@ def test_the_bag_of_a_killed_recorder_is_a_shorter_trial_that_says_so(tmp_path: 
     file = bag / "bag.mcap"
     content = file.read_bytes()
     steps = []
-    for share in (0.5, 0.6, 0.7):
-        file.write_bytes(content[: int(share * len(content))])
+    with open(file, "rb") as stream:
+        chunks = [chunk.chunk_start_offset for chunk in make_reader(stream).get_summary().chunk_indexes]
+    for torn_at in (8, 12, 16):
+        file.write_bytes(content[: chunks[torn_at] + 10])
         found = read_recorded(bag)
         assert not found.complete and found.trial.seed == 7
         steps.append(found.trial.steps)

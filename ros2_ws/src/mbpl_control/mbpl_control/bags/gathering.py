@@ -87,7 +87,7 @@ class Gathering:
         return " and ".join(f"no messages on a topic {name} of type {KINDS[name]}" for name in lacking)
 
     def ripe(self) -> Gathering | None:
-        """Those told trials after which the robot's clock went on for `SLACK_NS`, with all messages; None without any."""
+        """Told trials after whose end the clock went on for `SLACK_NS`, with all messages; None without any."""
         if not self.told or not self.states:
             return None
         over = [t for t in self.told if end_of(t) + SLACK_NS < self._newest_ns]
