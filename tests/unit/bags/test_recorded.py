@@ -110,6 +110,18 @@ def test_a_bag_by_hand_without_told_trials_holds_what_a_controller_commanded(tmp
     assert found.trial.costs.size == 0 and found.trial.condition == -1
 
 
+def test_a_trial_that_was_told_without_its_start_begins_with_its_controllers_first_command(tmp_path: Path) -> None:
+    def unstamped(messages: Iterator[Message]) -> Iterator[Message]:
+        for topic, kind, arrival, message in messages:
+            if topic == "/mbpl/trials":
+                message.header = header(0)
+            yield topic, kind, arrival, message
+
+    found = read_recorded(write_trial(tmp_path / "bag", unstamped))
+    check_trial(found)
+    assert found.trial.cost == pytest.approx(3.25)
+
+
 def test_a_bag_by_hand_may_hold_several_trials(tmp_path: Path) -> None:
     def both() -> Iterator[Message]:
         yield from trial_messages()

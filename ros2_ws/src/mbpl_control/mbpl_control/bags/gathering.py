@@ -78,7 +78,7 @@ class Gathering:
             self.commands.setdefault(stamp, message)
         elif name == "applied_law":
             self.laws.setdefault((message.controller, stamp), message)
-        elif all((t.controller, stamp_of(t)) != (message.controller, stamp) for t in self.told):
+        elif not any(stamp_of(t) == stamp and np.array_equal(t.states, message.states) for t in self.told):
             self.told.append(message)
 
     def missing(self) -> str:
@@ -90,18 +90,21 @@ class Gathering:
         """Told trials after whose end the clock went on for `SLACK_NS`, with all messages; None without any."""
         if not self.told or not self.states:
             return None
-        over = [t for t in self.told if end_of(t) + SLACK_NS < self._newest_ns]
+        over = [t for t in self.told if self._is_over(t)]
         return replace(self, told=over) if over else None
 
     def forget_what_is_over(self) -> None:
         """Drop ripe trials and all before their ends, and the time in which no trial was on its way."""
-        over = [end_of(t) for t in self.told if end_of(t) + SLACK_NS < self._newest_ns]
-        self.told = [t for t in self.told if end_of(t) + SLACK_NS >= self._newest_ns]
+        over = [end_of(t) for t in self.told if self._is_over(t)]
+        self.told = [t for t in self.told if not self._is_over(t)]
         if over:
             self.forget_before(max(over))
         waiting = not self.told and all(m.controller in BYSTANDERS for m in self.commands.values())
         if waiting and self.commands:
             self.forget_before(self._newest_ns - SLACK_NS)
+
+    def _is_over(self, told: Any) -> bool:
+        return 0 < stamp_of(told) and end_of(told) + SLACK_NS < self._newest_ns
 
     def forget_before(self, stamp_ns: int) -> None:
         """Drop what is stamped earlier."""

@@ -264,6 +264,6 @@ def _take(figures: BagFigures, topic: str, kind: str, arrival: int, data: bytes,
     elif told.name == "state_definition":
         blocks = [b.names for b in message.blocks if b.kind == "joint_positions"]
         figures.state_joints = tuple(blocks[0]) if blocks else ()
-    elif told.name == "trials" and len(figures.trials) < REMEMBERED:
+    elif told.name == "trials" and stamp_of(message) and len(figures.trials) < REMEMBERED:
         begin = stamp_of(message)
         figures.trials.append((message.controller, begin, begin + round(1e9 * message.dt * message.steps)))

@@ -76,9 +76,16 @@ def windows(gathered: Gathering, metadata: Mapping[str, Any], complete: bool, ta
 
 
 def _told(gathered: Gathering, message: Any) -> Window:
+    start = stamp_of(message)
+    if start == 0:
+        # a trial told without its start: that of its controller's first command
+        runs = _runs(gathered, message.controller)
+        if not runs:
+            raise BagError(f"{gathered.path}: no command of '{message.controller}', whose trial it is")
+        start = runs[0][1]
     return Window(
         message.controller,
-        stamp_of(message),
+        start,
         float(message.dt),
         int(message.steps),
         message.stop_reason,

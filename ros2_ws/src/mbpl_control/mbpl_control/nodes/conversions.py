@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from builtin_interfaces.msg import Time
 from mbpl_msgs import msg
+from std_msgs.msg import Header
 
 from mbpl_control.core import (
     ActionDefinition,
@@ -223,9 +224,10 @@ def dynamics_from_msg(message: msg.LinearGaussianDynamics) -> LinearGaussianDyna
     )
 
 
-def trial_to_msg(trial: Trial) -> msg.Trial:
-    """A trial as a message; the header is the sender's to fill in."""
+def trial_to_msg(trial: Trial, start_ns: int = 0) -> msg.Trial:
+    """A trial as a message; its stamp is that of the state its first step began with, 0 when it has none."""
     return msg.Trial(
+        header=Header(stamp=ns_to_time(start_ns)),
         task=trial.task,
         task_hash=trial.task_hash,
         condition=trial.condition,
