@@ -13,6 +13,7 @@ PYTHON ?=
 VIEW ?=
 PYTEST_ARGS ?=
 MINUTES ?= 15
+BENCH_ARGS ?=
 
 SETUP = python=$$(PYTHON='$(PYTHON)' tools/find_python.sh) && "$$python" tools/setup.py
 IN_ENV = source tools/env.sh &&
