@@ -33,7 +33,7 @@ from mcap.reader import make_reader
 from rosbags.rosbag2 import StoragePlugin
 
 from mbpl_control.bags.recorded import RecordedTrial, find_bags, read_all, read_recorded
-from mbpl_control.core import BagError
+from mbpl_control.core import BagError, StateDefinition
 
 STATES = np.array([state_at(HOLD_TICKS + t * TICKS_A_STEP) for t in range(STEPS + 1)])
 ACTIONS = np.array([action_of(t) for t in range(STEPS)])
@@ -209,6 +209,28 @@ def test_laws_that_got_lost_are_joined_and_a_larger_hole_is_an_error(tmp_path: P
     lost = [("applied_law", (9 + k) * TICKS_A_STEP) for k in range(6)]
     with pytest.raises(BagError, match="19 of 25 steps have an applied law, 6 in a row have none; at most 5"):
         read_recorded(write_trial(tmp_path / "other", dropping(*lost)))
+
+
+def test_a_law_on_a_part_of_the_state_commands_the_same_on_the_whole(tmp_path: Path) -> None:
+    velocities = StateDefinition(STATE.blocks[1:])
+
+    def narrow(messages: Iterator[Message]) -> Iterator[Message]:
+        for topic, kind, arrival, message in messages:
+            if topic == "/mbpl/applied_law":
+                message.state_definition.blocks = message.state_definition.blocks[1:]
+                message.state_definition.hash = velocities.hash
+                message.reference_state = message.reference_state[2:]
+                message.gain = message.gain.reshape(2, 4)[:, 2:].ravel()
+            yield topic, kind, arrival, message
+
+    found = read_recorded(write_trial(tmp_path / "bag", narrow))
+    assert found.law is not None and found.applied is not None
+    assert found.law.state == STATE and found.applied.state == velocities
+    for t in range(STEPS):
+        gain, error = law_of(t)["gain"][:, 2:], STATES[t, 2:] - law_of(t)["reference_state"][2:]
+        expected = law_of(t)["action"] + gain @ error
+        np.testing.assert_allclose(found.law.mean(t, STATES[t]), expected, rtol=1e-12)
+        np.testing.assert_allclose(found.applied.mean(t, STATES[t, 2:]), expected, rtol=1e-12)
 
 
 def test_the_law_of_a_stream_stays_in_force_until_the_next(tmp_path: Path) -> None:

@@ -44,9 +44,12 @@ def test_every_way_of_the_page_about_bags_opens_a_bag(tmp_path: Path, capsys: py
     writer.close()
     printed = []
     for example in examples("bags.md"):
-        exec(compile(example.replace('"PATH"', f'"{bag}"'), "bags.md", "exec"), {})
+        exec(
+            compile(example.replace('"PATH"', f'"{bag}"').replace('"DIRECTORY"', f'"{tmp_path}"'), "bags.md", "exec"),
+            {},
+        )
         printed.append(capsys.readouterr().out)
     ours, rosbags, mcap = printed
-    assert ours.split() == ["3.5", "(1,", "4)", "(1,", "2)"]
+    assert ours.split() == ["(26,", "4)", "(25,", "2)", "3.25", "True"]
     assert rosbags.split() == ["1.0", "hold", "-1", "[1.", "2.]"]
     assert mcap.split() == ["7", "[1.0,", "2.0]"]

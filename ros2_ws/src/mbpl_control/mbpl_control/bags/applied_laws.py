@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from mbpl_control.bags.gathering import Gathering
-from mbpl_control.core import ActionDefinition, BagError, LinearGaussianController, StateDefinition
+from mbpl_control.core import ActionDefinition, BagError, LinearGaussianController, StateDefinition, Trial
 from mbpl_control.core.alignment import SAME_INSTANT, Stamps
-from mbpl_control.core.from_messages import unflat
+from mbpl_control.core.from_messages import state_definition_from_msg, unflat
+from mbpl_control.core.state_space import SPACE_SIZES
 from mbpl_control.core.validation import Array
 
 #: Steps in a row of which the applied law may be missing: states that a busy machine kept from the manager.
@@ -17,9 +19,9 @@ LONGEST_HOLE = 5
 
 
 def law_in_force(
-    gathered: Gathering, controller: str, knots: Stamps, state: StateDefinition, action: ActionDefinition, dt: float
+    gathered: Gathering, controller: str, knots: Stamps, action: ActionDefinition, dt: float
 ) -> LinearGaussianController | None:
-    r"""The law of each step: the first one stamped in it, t_k ≤ stamp < t_{k+1}.
+    r"""The law of each step, in its own state: the first one stamped in it, t_k ≤ stamp < t_{k+1}.
 
     A step in which none was applied, because no state of it reached the manager, has a law of a horizon joined from
     its neighbours, linearly in all its numbers, and along the shortest path in x̂; of a stream of laws, which have no
@@ -47,6 +49,7 @@ def law_in_force(
             f"{LONGEST_HOLE} are joined"
         )
     laws = [by_step[int(t)] for t in known]
+    state = state_definition_from_msg(laws[0].state_definition)
     nx, ndx, m = state.size, state.tangent_size, action.size
     shapes = {"reference_state": (nx,), "action": (m,), "gain": (m, ndx), "covariance": (m, m)}
     rows = {
@@ -82,6 +85,40 @@ def law_in_force(
         name=controller,
         metadata={"steps_without_law": steps - len(known)},
     )
+
+
+def in_state_of(law: LinearGaussianController, trial: Trial) -> LinearGaussianController:
+    """The same law on the whole state of a trial, of which it may use a part only.
+
+    Its gains on what it does not use are zero, and its x̂ is there what was measured, so every mean is the same.
+
+    Raises:
+        DefinitionMismatchError: the trial's state lacks something the law uses.
+    """
+    if law.state == trial.state:
+        return law
+    places = law.state.selection_from(trial.state)
+    references = np.array(trial.states)
+    references[:, places] = law.nominal_states
+    gains = np.zeros((law.steps, trial.action.size, trial.state.tangent_size))
+    gains[:, :, _tangent_places(law.state, trial.state)] = law.gains
+    return replace(law, state=trial.state, nominal_states=references, gains=gains)
+
+
+def _tangent_places(part: StateDefinition, whole: StateDefinition) -> list[int]:
+    """Where the tangent coordinates of a part of a state are among those of the whole."""
+    first: dict[tuple[str, str], int] = {}
+    at = 0
+    for block in whole.blocks:
+        for name, space in zip(block.names, block.spaces, strict=True):
+            first[block.kind, name] = at
+            at += SPACE_SIZES[space][1]
+    return [
+        first[block.kind, name] + k
+        for block in part.blocks
+        for name, space in zip(block.names, block.spaces, strict=True)
+        for k in range(SPACE_SIZES[space][1])
+    ]
 
 
 def _full(law: Any, name: str, m: int) -> Any:

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from mbpl_control.bags.applied_laws import law_in_force
+from mbpl_control.bags.applied_laws import in_state_of, law_in_force
 from mbpl_control.bags.gathering import KINDS, Gathering
 from mbpl_control.bags.raw import find_bags, is_complete, messages, metadata_of_bag
 from mbpl_control.bags.windows import Window, windows
 from mbpl_control.core import ActionDefinition, LinearGaussianController, StateDefinition, Trial
 from mbpl_control.core.alignment import knots_of, place, step_means
-from mbpl_control.core.errors import BagError, InvalidFieldError, RefusedError
+from mbpl_control.core.errors import BagError, DefinitionMismatchError, InvalidFieldError, RefusedError
 from mbpl_control.core.from_messages import action_definition_from_msg, state_definition_from_msg
 from mbpl_control.core.state_space import StateSpace
 from mbpl_control.core.validation import Array
@@ -40,11 +40,13 @@ class RecordedTrial:
         path: the bag's directory.
         trial: states (T+1, nx), actions (T, m) as applied, times, costs (none where bag and task give none).
         law: the law in force at each step: x̂ (T+1, nx), û + k (T, m), K, Σ; the last x̂ stands twice, since there is no
-            law at the end. None where the bag holds no laws of this controller, or only of part of the actuators.
+            law at the end. It is one on the trial's state; of a controller that uses a part of it the gains on the rest
+            are zero. None where the bag holds no laws of this controller, or only of part of the actuators.
         metadata: the JSON object under custom_data.mbpl; empty for a bag by another recorder.
         complete: whether its recorder closed it.
         robot_states: (T+1, nq + nv), the robot's own.
         start_ns: stamp of step 0 on the robot's clock.
+        applied: `law` in the controller's own state, which may be a part of the trial's.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class RecordedTrial:
     complete: bool
     robot_states: Array
     start_ns: int
+    applied: LinearGaussianController | None = None
 
 
 def read_recorded(path: Path, task: Task | None = None) -> RecordedTrial:
@@ -148,17 +151,20 @@ def _recorded(
             window,
             task,
         )
-        law = law_in_force(gathered, window.controller, knots, state, action, window.dt)
-    except (InvalidFieldError, RefusedError) as error:
+        applied = law_in_force(gathered, window.controller, knots, action, window.dt)
+        law = None if applied is None else in_state_of(applied, trial)
+    except (InvalidFieldError, RefusedError, DefinitionMismatchError) as error:
         raise BagError(f"{path}: {error}") from error
-    return RecordedTrial(path, trial, law, metadata, complete, own, window.start_ns)
+    return RecordedTrial(path, trial, law, metadata, complete, own, window.start_ns, applied)
 
 
 def _definitions(gathered: Gathering, window: Window, task: Task | None) -> tuple[StateDefinition, ActionDefinition]:
     """What x and u are, from the bag, or from the task where it does not tell; both must agree."""
     laws = [m for (name, _), m in gathered.laws.items() if name == window.controller]
     sources = ([] if window.told is None else [window.told]) + laws[:1]
-    states = [m.state_definition for m in sources] + ([] if gathered.definition is None else [gathered.definition])
+    # a law may be one on a part of the state: it is asked last
+    states = [m.state_definition for m in ([] if window.told is None else [window.told])]
+    states += ([] if gathered.definition is None else [gathered.definition]) + [m.state_definition for m in laws[:1]]
     state = state_definition_from_msg(states[0]) if states else None
     action = action_definition_from_msg(sources[0].action_definition) if sources else None
     if task is not None:

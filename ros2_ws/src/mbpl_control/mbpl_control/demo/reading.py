@@ -78,7 +78,7 @@ def read_law(task: Task, bag: Path) -> LawRecord:
     Raises:
         BagError: the bag cannot be read, or holds no applied law.
     """
-    law = read_recorded(bag, task).law
+    law = read_recorded(bag, task).applied
     if law is None:
         raise BagError(f"{bag}: holds no applied law")
     return LawRecord(law.nominal_states[:-1], law.planned_actions, law.gains, law.covariances)
