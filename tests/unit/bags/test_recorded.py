@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,18 @@ def test_a_trial_that_was_told_without_its_start_begins_with_its_controllers_fir
     found = read_recorded(write_trial(tmp_path / "bag", unstamped))
     check_trial(found)
     assert found.trial.cost == pytest.approx(3.25)
+
+
+def test_a_state_that_hold_and_then_the_controller_answered_begins_the_trial(tmp_path: Path) -> None:
+    def answer_twice(messages: Iterator[Message]) -> Iterator[Message]:
+        for topic, kind, arrival, message in messages:
+            if topic == "/mbpl/joint_commands" and stamp_of(message) == START_NS:
+                held = replace(message, controller="hold", values=np.full(2, 9.0), sequence=message.sequence - 1)
+                yield topic, kind, arrival, held
+            yield topic, kind, arrival, message
+
+    check_trial(read_recorded(write_trial(tmp_path / "told", answer_twice)))
+    check_trial(read_recorded(write_trial(tmp_path / "untold", answer_twice, tell=False)))
 
 
 def test_a_bag_by_hand_may_hold_several_trials(tmp_path: Path) -> None:

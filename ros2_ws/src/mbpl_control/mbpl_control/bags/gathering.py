@@ -37,7 +37,8 @@ class Gathering:
         topics: the topic of each of `KINDS` that was seen.
         kinds: type of each topic by its name's last part, whatever it was.
         states: by stamp, ns.
-        commands: by stamp of the state they answer, ns.
+        commands: by stamp of the state they answer, ns, and controller: when one takes over while the robot waits for
+            its command, both answer the same state.
         laws: applied laws by controller and stamp.
         told: trials, as the trial runner told them.
         definition: newest message on `state_definition`.
@@ -46,7 +47,7 @@ class Gathering:
     path: Path
     topics: dict[str, str] = field(default_factory=dict)
     states: dict[int, Any] = field(default_factory=dict)
-    commands: dict[int, Any] = field(default_factory=dict)
+    commands: dict[tuple[int, str], Any] = field(default_factory=dict)
     laws: dict[tuple[str, int], Any] = field(default_factory=dict)
     told: list[Any] = field(default_factory=list)
     definition: Any = None
@@ -75,7 +76,7 @@ class Gathering:
             self._newest_ns = max(self._newest_ns, stamp)
             self.states.setdefault(stamp, message)
         elif name == "joint_commands":
-            self.commands.setdefault(stamp, message)
+            self.commands.setdefault((stamp, message.controller), message)
         elif name == "applied_law":
             self.laws.setdefault((message.controller, stamp), message)
         elif not any(stamp_of(t) == stamp and np.array_equal(t.states, message.states) for t in self.told):
@@ -109,13 +110,12 @@ class Gathering:
     def forget_before(self, stamp_ns: int) -> None:
         """Drop what is stamped earlier."""
         self.states = {s: m for s, m in self.states.items() if s >= stamp_ns}
-        self.commands = {s: m for s, m in self.commands.items() if s >= stamp_ns}
+        self.commands = {(s, c): m for (s, c), m in self.commands.items() if s >= stamp_ns}
         self.laws = {(c, s): m for (c, s), m in self.laws.items() if s >= stamp_ns}
 
-    def controllers(self) -> list[str]:
-        """Names behind the commands, in the order of their stamps, bystanders left out."""
-        names = (self.commands[s].controller for s in sorted(self.commands))
-        return [n for n in dict.fromkeys(names) if n and n not in BYSTANDERS]
+    def in_turn(self) -> list[tuple[int, str]]:
+        """Stamp and controller of every command, by stamp; of those of one stamp, in the order of their numbers."""
+        return sorted(self.commands, key=lambda key: (key[0], self.commands[key].sequence))
 
     def commands_within(self, begin: int, end: int, controller: str) -> tuple[Stamps, Array]:
         """Stamps and values of a controller's commands from `begin` until before `end`, ns.
@@ -124,13 +124,13 @@ class Gathering:
             BagError: there are none, or they are not all of one size.
         """
         stamps = sorted(
-            s
-            for s, m in self.commands.items()
-            if begin - SAME_INSTANT <= s < end - SAME_INSTANT and m.controller == controller
+            s for s, c in self.commands if c == controller and begin - SAME_INSTANT <= s < end - SAME_INSTANT
         )
         if not stamps:
             raise BagError(f"{self.path}: no command of '{controller}' between {begin} and {end} ns")
-        return np.array(stamps, dtype=np.int64), self._rows([self.commands[s].values for s in stamps], "joint_commands")
+        return np.array(stamps, dtype=np.int64), self._rows(
+            [self.commands[s, controller].values for s in stamps], "joint_commands"
+        )
 
     def states_around(self, begin: int, end: int) -> tuple[Stamps, Array, Array]:
         """Stamps (N,), states (N, nx) and the robot's own (N, nq + nv) of a time, with one state before and after it.

@@ -104,8 +104,7 @@ def _runs(gathered: Gathering, controller: str) -> list[tuple[str, int, int | No
     """Controller, first stamp, and stamp of the next controller's first command, None at the end of the bag."""
     out: list[tuple[str, int, int | None]] = []
     current = ""
-    for stamp in sorted(gathered.commands):
-        name = gathered.commands[stamp].controller
+    for stamp, name in gathered.in_turn():
         if name == current:
             continue
         if out and out[-1][2] is None:
@@ -136,7 +135,7 @@ def _run(
         raise BagError(f"{gathered.path}: ends before the first step of '{name}' is over")
     reason = str(metadata.get("stop_reason", COMPLETED))
     if horizon is not None and steps < horizon and reason == COMPLETED:
-        what = f"{gathered.commands[end].controller} took over" if end is not None else "the bag ends"
+        what = f"{_after(gathered, name, end)} took over" if end is not None else "the bag ends"
         reason = f"aborted: {what} after step {steps} of {horizon}"
     return Window(
         name,
@@ -152,6 +151,10 @@ def _run(
         bool(metadata.get("success", False)),
         metadata={},
     )
+
+
+def _after(gathered: Gathering, name: str, stamp_ns: int) -> str:
+    return next(c for s, c in gathered.in_turn() if s >= stamp_ns and c != name)
 
 
 def _step_length(gathered: Gathering, name: str, task: Task | None) -> float:
