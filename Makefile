@@ -3,6 +3,7 @@
 #   make test            unit tests, and tests over the ROS graph               make bench   all comparisons
 #   make test-learning   whether it learns, over seeds; takes minutes            make fuzz    odd inputs on everything that is taken
 #   make test-faults     every fault of processes, laws, sensors, clocks, most of them many times
+#   make bench-bags      recording, reading and aligning of bags, memory, kills of the recorder
 #   make soak [MINUTES=15]  trials and swaps at 500 Hz: memory, heartbeats, bags
 #   make setup [PYTHON=/path/to/python3.12]                                     make docs    the pages, in site/
 #                                                                               make clean   undo the set-up
@@ -12,11 +13,12 @@ PYTHON ?=
 VIEW ?=
 PYTEST_ARGS ?=
 MINUTES ?= 15
+BENCH_ARGS ?=
 
 SETUP = python=$$(PYTHON='$(PYTHON)' tools/find_python.sh) && "$$python" tools/setup.py
 IN_ENV = source tools/env.sh &&
 
-.PHONY: help setup demo test test-learning test-faults fuzz soak lint bench bench-ilqr bench-loop bench-flm docs lock clean
+.PHONY: help setup demo test test-learning test-faults fuzz soak lint bench bench-ilqr bench-loop bench-flm bench-bags docs lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -50,6 +52,9 @@ lint: setup
 	@$(IN_ENV) tools/lint.sh
 
 bench: bench-ilqr bench-loop bench-flm
+
+bench-bags: setup
+	@$(IN_ENV) PYTHONPATH='$(CURDIR)/tests/unit/bags':$$PYTHONPATH python bench/bags.py $(BENCH_ARGS)
 
 bench-ilqr: setup
 	@$(SETUP) crocoddyl

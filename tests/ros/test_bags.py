@@ -18,9 +18,16 @@ from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
 from mbpl_control.bags import read_episode
+from mbpl_control.bags.checks import check_bag
+from mbpl_control.bags.inspection import inspect
+from mbpl_control.bags.recorded import read_recorded
+from mbpl_control.core import RefusedError
+from mbpl_control.doctor.finding import passes
 from mbpl_control.nodes.client import GraphClient
 from mbpl_control.nodes.conversions import trial_from_msg
 
+#: Steps over which the law takes over from the hold.
+BLENDED = 10
 TOPICS = {
     "/mbpl/joint_states": "sensor_msgs/msg/JointState",
     "/mbpl/state": "mbpl_msgs/msg/RobotState",
@@ -86,6 +93,46 @@ def test_a_trial_becomes_a_bag_that_rosbags_and_mcap_open_with_all_that_happened
     assert episode.metadata["label"] == "a test"
     assert episode.metadata["success"] is True
     assert episode.metadata["cost"] == pytest.approx(result.cost, rel=1e-12)
+
+
+@pytest.mark.launch(fixture=graph)
+def test_the_trial_is_read_from_its_bag_as_the_runner_told_it_and_its_bag_is_all_clear(
+    client: GraphClient, tmp_path: Path
+) -> None:
+    bag = tmp_path / "trial"
+    result = client.run_trial(RunTrial.Goal(controller="ilqr_sampled", seed=4, record=True, bag=str(bag)))
+    told, found = trial_from_msg(result.trial), read_recorded(bag)
+    np.testing.assert_array_equal(found.trial.states, told.states)
+    np.testing.assert_array_equal(found.trial.actions, told.actions)
+    np.testing.assert_array_equal(found.trial.costs, told.costs)
+    law = found.law
+    assert law is not None and law.steps == told.steps
+    # the action is a draw of the law in force: within five deviations of its mean, and not the mean itself
+    deviations = np.sqrt(np.einsum("tii->ti", law.covariances))
+    off = np.abs(told.actions - law.means_along(told.states[:-1]))
+    within = off[BLENDED:] / deviations[BLENDED:]
+    assert 0.1 < np.median(within) < 2.0
+    figures = inspect(bag)
+    findings = list(check_bag(figures))
+    assert passes(findings), [f for f in findings if f.verdict.value != "ok"]
+    assert found.metadata["robot_hash"] and found.metadata["mbpl"] and found.metadata["horizon"] == 125
+    assert found.metadata["law"]["mode"] == "sampled" and found.metadata["law"]["sequence"] > 0
+
+
+@pytest.mark.launch(fixture=graph)
+def test_recording_is_paused_and_goes_on(client: GraphClient, tmp_path: Path) -> None:
+    bag = tmp_path / "paused"
+    client.start_recording(str(bag), json.dumps({"seed": 1}))
+    client.pause_recording(True)
+    with pytest.raises(RefusedError, match="it is paused already"):
+        client.pause_recording(True)
+    client.pause_recording(False)
+    client.stop_recording("{}")
+    episode = read_episode(bag)
+    (pause,) = episode.metadata["pauses"]
+    assert pause[0] < pause[1]
+    with pytest.raises(RefusedError, match="no bag is being recorded"):
+        client.pause_recording(False)
 
 
 @pytest.mark.launch(fixture=graph)

@@ -12,9 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mcap.exceptions import McapError
-from mcap.reader import NonSeekingReader
+from mcap.reader import NonSeekingReader, make_reader
+from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import Reader
 
 from mbpl_control.bags import EpisodeWriter, read_episode
+from mbpl_control.bags.types import typestore
 from mbpl_control.core import BagError
 
 #: Writes states until something happens; tells what is on the disk.
@@ -163,6 +166,73 @@ def test_a_wrong_message_is_refused_and_the_bag_goes_on(tmp_path: Path, messages
     assert read_episode(bag).counts == {topic: 2}
 
 
+def numbered(writer: EpisodeWriter, first: int, last: int, size: int = 2000) -> None:
+    """Messages of incompressible text, one a millisecond."""
+    rng = np.random.default_rng(first)
+    string = typestore().types["std_msgs/msg/String"]
+    for k in range(first, last):
+        text = f"{k:08d}" + rng.bytes(size // 2).hex()
+        writer.write_message("/text", "std_msgs/msg/String", k * 10**6, string(data=text))
+
+
+@pytest.mark.parametrize(("limits", "files"), [({"split_bytes": 2**20}, 4), ({"split_seconds": 0.5}, 6)], ids=str)
+def test_a_bag_is_split_by_size_or_duration_and_read_as_one(tmp_path: Path, limits, files: int) -> None:
+    writer = EpisodeWriter(tmp_path / "bag", {"seed": 1}, **limits)
+    for first in range(0, 3000, 100):
+        numbered(writer, first, first + 100)
+        writer.flush()
+    bag = writer.close()
+    found = sorted(bag.glob("*.mcap"))
+    assert len(found) == files and found[1].name == "bag_0001.mcap"
+    with Reader(bag) as reader:
+        assert [int(data[8:16]) for _, _, data in reader.messages()] == list(range(3000))
+        assert reader.message_count == 3000
+    with AnyReader(found[1:2]) as reader:
+        assert len(list(reader.messages())) > 100
+    # killed in its last file: the same messages, without metadata.yaml
+    (bag / "metadata.yaml").unlink()
+    found[-1].write_bytes(found[-1].read_bytes()[:-2000])
+    assert read_episode(bag).counts["/text"] > 2500
+
+
+def test_a_bag_is_not_begun_without_the_space_that_must_be_left(tmp_path: Path) -> None:
+    with pytest.raises(BagError, match=r"is not begun: \d+ MiB are free at .*; at least \d+ MiB must be left"):
+        EpisodeWriter(tmp_path / "bag", {}, min_free_bytes=2**60)
+    assert not (tmp_path / "bag").exists()
+
+
+def test_a_bag_is_closed_in_good_time_before_the_disk_is_full(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    writer = EpisodeWriter(tmp_path / "bag", {"seed": 1}, min_free_bytes=free - 40 * 2**20)
+    first = 0
+    with pytest.raises(BagError, match=r"was closed: \d+ MiB are free .*; messages up to here are kept"):
+        for first in range(0, 10_000, 10):
+            numbered(writer, first, first + 10, size=200_000)
+    with pytest.raises(BagError, match="was closed"):
+        writer.close()
+    episode = read_episode(tmp_path / "bag")
+    assert episode.complete and "must be left" in episode.metadata["recording_ended"]
+    assert first <= episode.counts["/text"] <= first + 10
+
+
+def test_chunks_are_compressed_and_a_damaged_one_is_not_read_as_something_else(tmp_path: Path) -> None:
+    writer = EpisodeWriter(tmp_path / "bag", {})
+    string = typestore().types["std_msgs/msg/String"]
+    for k in range(1000):
+        writer.write_message("/text", "std_msgs/msg/String", k, string(data=f"{k:08d}" + "x" * 1000))
+    bag = writer.close()
+    (file,) = bag.glob("*.mcap")
+    content = bytearray(file.read_bytes())
+    assert len(content) < 100_000
+    with open(file, "rb") as stream:
+        summary = make_reader(stream).get_summary()
+    assert {chunk.compression for chunk in summary.chunk_indexes} == {"zstd"}
+    content[len(content) // 10] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(BagError):
+        read_episode(bag)
+
+
 @pytest.fixture
 def bag(tmp_path: Path, messages) -> Path:
     writer = EpisodeWriter(tmp_path / "episode", {"seed": 1})
@@ -208,7 +278,7 @@ def test_what_is_no_bag_is_told_apart(tmp_path: Path, bag: Path) -> None:
     with pytest.raises(BagError, match="no such bag; a bag is a directory"):
         read_episode(tmp_path / "nothing")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BagError, match=r"neither metadata\.yaml nor an \.mcap file; not a bag"):
+    with pytest.raises(BagError, match=r"neither metadata\.yaml nor an \.mcap or \.db3 file; not a bag"):
         read_episode(tmp_path / "empty")
     (tmp_path / "empty" / "x.mcap").write_text("hello")
     with pytest.raises(BagError, match="not an MCAP file"):

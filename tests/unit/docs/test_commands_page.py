@@ -11,7 +11,18 @@ from pages import code, codes, tables
 from mbpl_control.cli.main import app
 
 PAGE = "commands.md"
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def flat(commands: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Commands by what is typed, those of groups among them."""
+    out: dict[str, Any] = {}
+    for name, command in commands.items():
+        inner = getattr(command, "commands", None)
+        out |= {before + name: command} if inner is None else flat(inner, f"{before}{name} ")
+    return out
+
+
+COMMANDS = flat(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

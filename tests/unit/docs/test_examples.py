@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from known_trial import write_trial
 from pages import DOCS
 
 from mbpl_control.bags import EpisodeWriter
@@ -42,11 +43,13 @@ def test_every_way_of_the_page_about_bags_opens_a_bag(tmp_path: Path, capsys: py
     ):
         writer.write_message(topic, kind, 10**9, types[kind](**with_number, **fields))
     writer.close()
+    trials = write_trial(tmp_path / "trials" / "one").parent
     printed = []
     for example in examples("bags.md"):
-        exec(compile(example.replace('"PATH"', f'"{bag}"'), "bags.md", "exec"), {})
+        example = example.replace('"PATH"', f'"{bag}"').replace('"DIRECTORY"', f'"{trials}"')
+        exec(compile(example, "bags.md", "exec"), {})
         printed.append(capsys.readouterr().out)
     ours, rosbags, mcap = printed
-    assert ours.split() == ["3.5", "(1,", "4)", "(1,", "2)"]
+    assert ours.split() == ["(26,", "4)", "(25,", "2)", "3.25", "True"]
     assert rosbags.split() == ["1.0", "hold", "-1", "[1.", "2.]"]
     assert mcap.split() == ["7", "[1.0,", "2.0]"]

@@ -5,18 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mbpl_control.core import Trial
+from mbpl_control.core.alignment import SAME_INSTANT, knots_of, place, step_means
 from mbpl_control.core.errors import RefusedError
 from mbpl_control.core.validation import Array
 from mbpl_control.costs.sum_cost import SumCost
 from mbpl_control.tasks.task import Task
-
-#: States further apart than this, s, and than two steps, are not bridged; so long a silence ends in the fallback.
-LONGEST_GAP = 0.1
-#: Two stamps this close are the same instant, ns.
-SAME_INSTANT = 1000
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,6 @@ class TrialCollector:
         self.condition, self.seed = condition, seed
         self.steps = task.horizon if steps is None else steps
         self._dt_ns = round(1e9 * task.dt)
-        self._gap = max(2.0 * task.dt, LONGEST_GAP)
         self._states: list[HeardState] = []
         self._commands: list[tuple[int, Array]] = []
         self.start_ns: int | None = None
@@ -144,9 +138,12 @@ class TrialCollector:
         steps = self.step
         if self.start_ns is None or steps == 0:
             raise RefusedError(f"the trial of '{self.controller}' ended before its first step was over: {stop_reason}")
-        knots = self.start_ns + self._dt_ns * np.arange(steps + 1)
-        states, robot, joined = self._at(knots)
-        actions, filled = self._actions(knots)
+        knots = knots_of(self.start_ns, self.task.dt, steps)
+        placed = place(knots, np.array([s.stamp_ns for s in self._states]), self.task.dt)
+        states = placed.of(np.array([s.x for s in self._states]), self.task.state.space)
+        robot = placed.of(np.array([s.robot for s in self._states]), self.task.robot.state.space)
+        stamps, values = zip(*self._commands, strict=True)
+        actions, filled = step_means(knots, np.array(stamps), np.array(values))
         done = steps == self.steps and stop_reason == "completed"
         costs, success = np.zeros(0), False
         if done:
@@ -168,53 +165,6 @@ class TrialCollector:
             seed=self.seed,
             success=success,
             stop_reason=stop_reason,
-            metadata={"interpolated_states": joined, "steps_without_command": filled},
+            metadata={"interpolated_states": placed.joined, "steps_without_command": filled},
         )
         return trial, robot
-
-    def _at(self, knots: NDArray[np.int_]) -> tuple[Array, Array, int]:
-        stamps = np.array([s.stamp_ns for s in self._states])
-        space, robot_space = self.task.state.space, self.task.robot.state.space
-        found = np.searchsorted(stamps, knots - SAME_INSTANT)
-        if found[-1] < len(stamps) and (stamps[found] <= knots + SAME_INSTANT).all():
-            # none got lost, as in every simulation that waits for its commands
-            heard = [self._states[i] for i in found]
-            return np.array([s.x for s in heard]), np.array([s.robot for s in heard]), 0
-        states, robot, joined = [], [], 0
-        for knot in knots:
-            after = int(np.searchsorted(stamps, knot - SAME_INSTANT))
-            if after < len(stamps) and stamps[after] <= knot + SAME_INSTANT:
-                states.append(self._states[after].x)
-                robot.append(self._states[after].robot)
-                continue
-            if after == 0 or after == len(stamps) or stamps[after] - stamps[after - 1] > 1e9 * self._gap:
-                since = 1e-9 * float(knot - knots[0])
-                raise RefusedError(
-                    f"the states around {since:.3f} s of the trial got lost; gaps of at most {self._gap:g} s "
-                    "are bridged"
-                )
-            a, b = self._states[after - 1], self._states[after]
-            fraction = float(knot - a.stamp_ns) / float(b.stamp_ns - a.stamp_ns)
-            states.append(space.interpolate(a.x, b.x, fraction))
-            robot.append(robot_space.interpolate(a.robot, b.robot, fraction))
-            joined += 1
-        return np.array(states), np.array(robot), joined
-
-    def _actions(self, knots: NDArray[np.int_]) -> tuple[Array, int]:
-        stamps = np.array([stamp for stamp, _ in self._commands])
-        values = np.array([v for _, v in self._commands])
-        bounds = np.searchsorted(stamps, knots - SAME_INSTANT)
-        if (np.diff(bounds) == 1).all():
-            # one command a step, as laws that hold theirs are run in simulation
-            return np.array(values[bounds[0] : bounds[-1]]), 0
-        out, filled = np.empty((len(knots) - 1, values.shape[1])), 0
-        for t, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
-            if first == last:
-                # nothing was heard over this step: the command before it stayed in force
-                out[t] = values[max(first - 1, 0)]
-                filled += 1
-                continue
-            part = values[first:last]
-            # a command that was held is kept to the bit, which a mean of many would not
-            out[t] = part[0] if (part == part[0]).all() else part.mean(axis=0)
-        return out, filled

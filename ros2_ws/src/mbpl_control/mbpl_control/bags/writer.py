@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
 from rosbags.typesys.base import TypesysError
 
+from mbpl_control.bags.split_file import SplitFile
 from mbpl_control.bags.types import typestore
 from mbpl_control.core.errors import BagError
 from mbpl_control.core.validation import Array
@@ -32,35 +34,57 @@ from mbpl_control.models.robot import RobotModel
 METADATA_KEY = "mbpl"
 #: Where the metadata are kept until metadata.yaml takes them over.
 UNFINISHED = "unfinished.json"
+#: Where metadata.yaml is while it knows of the last file only.
+PARTIAL = "metadata.partial.yaml"
 #: Messages are on the disk after this long, s: what a killed recorder can lose.
 FLUSH_PERIOD = 0.5
 _FOREVER = QosTime(2147483647, 4294967295)
 
 
 class EpisodeWriter:
-    """A rosbag2 directory of one episode: an MCAP file with definitions inside, and metadata.yaml.
+    """A rosbag2 directory of one episode: MCAP files with definitions inside, chunks under Zstd, and metadata.yaml.
 
     Until it is closed a file `unfinished.json` holds the metadata, so that the bag of a killed recorder has them, too.
 
     Args:
         path: directory of the bag; must not exist.
         metadata: task, condition, controller, seed and what else is known before it runs; JSON data.
+        split_bytes: begin a new file when one is larger; 0 does not split.
+        split_seconds: begin a new file when the messages of one came over a longer time, s; 0 does not split.
+        min_free_bytes: space to leave on the disk; the bag is not begun, or closed in good time, when there is less.
 
     Raises:
-        BagError: the directory exists or cannot be made, or the metadata are no JSON data.
+        BagError: the directory exists or cannot be made, the metadata are no JSON data, or the disk is almost full.
     """
 
-    def __init__(self, path: str | Path, metadata: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        metadata: Mapping[str, Any],
+        split_bytes: int = 0,
+        split_seconds: float = 0.0,
+        min_free_bytes: int = 0,
+    ) -> None:
         """Create the directory and the file."""
         self.path = Path(path).absolute()
+        self._split_bytes, self._split_ns = split_bytes, round(1e9 * split_seconds)
+        self._min_free = min_free_bytes
+        self._file_begin: int | None = None
         self.metadata = dict(metadata)
         self.messages = 0
         text = self._json(self.metadata)
         if self.path.exists():
             raise BagError(f"bag {self.path} exists already; nothing was changed. Choose another name")
+        short = self._short_of_space()
+        if short:
+            raise BagError(f"bag {self.path} is not begun: {short}")
         try:
             self._writer = Writer(self.path, version=9, storage_plugin=StoragePlugin.MCAP)
-            self._writer.open()
+            self._writer.metapath = self.path / PARTIAL
+            self.path.mkdir(mode=0o755, parents=True)
+            self._file = SplitFile(self.path)
+            storage: Any = self._file  # one file to the library
+            self._writer.storage = storage
             (self.path / UNFINISHED).write_text(text, encoding="utf-8")
         except (OSError, WriterError) as error:
             raise BagError(f"bag {self.path} cannot be created: {error}") from error
@@ -80,8 +104,9 @@ class EpisodeWriter:
             latched: whether the topic is transient local.
 
         Raises:
-            BagError: the disk is full, or the file cannot be written, and the episode up to here is kept; or the
-                type is unknown, or not that of the topic, and the bag goes on without the message.
+            BagError: the disk is almost full, and the episode up to here is closed; it is full, or the file cannot be
+                written, and the episode up to here is kept; or the type is unknown, or not that of the topic, and the
+                bag goes on without the message.
         """
         if not self._open:
             raise BagError(self._failure or f"bag {self.path} is closed")
@@ -93,10 +118,12 @@ class EpisodeWriter:
                 )
             if connection.msgtype != kind:
                 raise BagError(f"bag {self.path}: a {kind} on {topic}, which holds {connection.msgtype}")
+            self._split_if_due(stamp_ns)
             self._writer.write(connection, stamp_ns, data)
             self.messages += 1
             if time.monotonic() - self._flushed > FLUSH_PERIOD:
                 self._end_chunk()
+                self._end_if_short()
         except TypesysError as error:
             raise BagError(f"bag {self.path}: {topic}: {error} Types are those of ROS 2 Jazzy and mbpl_msgs") from error
         except OSError as error:
@@ -178,11 +205,35 @@ class EpisodeWriter:
             raise self._give_up(f"{error}; messages up to here are kept") from error
 
     def _end_chunk(self) -> None:
-        storage: Any = self._writer.storage
-        if storage is not None and storage.chunk.bio.tell():
-            storage.close_chunk()
-            storage.bio.flush()
+        if self._open:
+            self._file.end_chunk()
         self._flushed = time.monotonic()
+
+    def _split_if_due(self, stamp_ns: int) -> None:
+        begin = self._file_begin = stamp_ns if self._file_begin is None else self._file_begin
+        large = 0 < self._split_bytes < self._file.size
+        long = 0 < self._split_ns <= stamp_ns - begin
+        if large or long:
+            self._end_chunk()
+            self._file.split()
+            self._file_begin = stamp_ns
+
+    def _short_of_space(self) -> str:
+        """That there is too little space left, in words; empty when there is enough."""
+        place = self.path
+        while not place.exists():
+            place = place.parent
+        free = shutil.disk_usage(place).free
+        if self._min_free == 0 or free >= self._min_free:
+            return ""
+        return f"{free / 2**20:.0f} MiB are free at {place}; at least {self._min_free / 2**20:.0f} MiB must be left"
+
+    def _end_if_short(self) -> None:
+        short = self._short_of_space()
+        if short:
+            self.close({"recording_ended": short})
+            self._failure = f"bag {self.path} was closed: {short}; messages up to here are kept"
+            raise BagError(self._failure)
 
     def close(self, metadata: Mapping[str, Any] | None = None) -> Path:
         """Finish the bag: index, metadata.yaml; the directory.
@@ -203,6 +254,7 @@ class EpisodeWriter:
         self.metadata = known
         try:
             self._writer.close()
+            self._file.complete(self.path / PARTIAL, self.path / "metadata.yaml")
             (self.path / UNFINISHED).unlink()
         except OSError as error:
             raise self._give_up(f"{error}; messages up to here are kept, without an index") from error

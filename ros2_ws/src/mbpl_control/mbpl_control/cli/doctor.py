@@ -22,6 +22,11 @@ def examine(graph: bool, seconds: float, as_json: bool, namespace: str) -> bool:
     sections = {"installation": check_installation(look_at_installation())}
     if graph:
         sections["graph"] = look_at_graph(namespace, seconds)
+    return print_sections(sections, as_json)
+
+
+def print_sections(sections: Mapping[str, Sequence[Finding]], as_json: bool) -> bool:
+    """Print findings under their headings, as tables or one JSON object; whether nothing fails."""
     if as_json:
         print(jsonlib.dumps(plain(sections)))
     else:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from mbpl_control.cli.bags import bags
 from mbpl_control.core import MbplError
 
 app = typer.Typer(
@@ -19,6 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+app.add_typer(bags, name="bags")
 
 TaskOption = Annotated[str, typer.Option("--task", "-t", help="Name of a task, or path of a YAML.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -249,17 +252,6 @@ def check_joints(
 
     if not check_joints(again, namespace, typer.confirm):
         raise typer.Exit(1)
-
-
-@app.command()
-def bag(
-    path: Annotated[Path, typer.Argument(help="Directory of a bag.")],
-    json: JsonOption = False,
-) -> None:
-    """Show what an episode's bag holds: topics, counts, trial, cost."""
-    from mbpl_control.cli.bag import show_bag
-
-    show_bag(path, json)
 
 
 @app.command()

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 from rosbags.rosbag2 import Reader
 
-from mbpl_control.agents.collector import TrialCollector
 from mbpl_control.bags import Episode, read_episode
-from mbpl_control.bags.episode import messages
+from mbpl_control.bags.recorded import read_recorded
 from mbpl_control.bags.types import typestore
 from mbpl_control.core import BagError
 from mbpl_control.demo.program import SwapSpec, TrialSpec
 from mbpl_control.demo.records import BagCheck, LawRecord, SwapRecord, TrialRecord
 from mbpl_control.tasks import Task
-
-#: Steps in a row of which the applied law may be missing: states that a busy machine kept from the manager.
-LONGEST_HOLE = 5
 
 
 def read_trial(task: Task, spec: TrialSpec, bag: Path) -> TrialRecord:
@@ -29,30 +24,25 @@ def read_trial(task: Task, spec: TrialSpec, bag: Path) -> TrialRecord:
     Raises:
         BagError: the bag cannot be read, or does not hold the whole trial.
     """
-    episode = read_episode(bag)
-    collector = TrialCollector(task, spec.controller, spec.condition, spec.seed)
-    answered = round_ns(episode.command_times)
-    for stamp, name, command in zip(answered, episode.controllers, episode.commands, strict=True):
-        collector.on_command(int(stamp), name, command)
-    robot = np.concatenate([episode.positions, episode.velocities], axis=1)
-    for stamp, x, own in zip(round_ns(episode.state_times), episode.states, robot, strict=True):
-        collector.on_state(int(stamp), x, own)
-    if not collector.complete or collector.interrupted_by:
+    found, episode = read_recorded(bag, task), read_episode(bag)
+    trial, states = found.trial, found.robot_states
+    if trial.controller != spec.controller or trial.steps != task.horizon or trial.stop_reason != "completed":
         raise BagError(f"{bag}: does not hold the whole trial of '{spec.controller}'")
-    trial, states = collector.trial()
     frame = task.success_frame
-    assert frame is not None and collector.start_ns is not None and collector.end_ns is not None
-    mine = (answered >= collector.start_ns) & (answered < collector.end_ns)
+    assert frame is not None
+    answered = round_ns(episode.command_times)
+    end_ns = found.start_ns + round(1e9 * task.dt) * trial.steps
+    mine = (answered >= found.start_ns) & (answered < end_ns)
     return TrialRecord(
         spec,
         trial.times,
         states,
         task.robot.kinematics.positions(frame, states[:, : task.robot.nq]),
         task.distances(states, spec.condition),
-        1e-9 * (answered[mine] - collector.start_ns),
+        1e-9 * (answered[mine] - found.start_ns),
         episode.commands[mine],
         trial.cost,
-        deadline_misses(episode, 1e-9 * collector.start_ns, 1e-9 * collector.end_ns),
+        deadline_misses(episode, 1e-9 * found.start_ns, 1e-9 * end_ns),
         episode.latencies,
         bag,
     )
@@ -82,37 +72,16 @@ def read_swaps(task: Task, spec: SwapSpec, bag: Path) -> SwapRecord:
     )
 
 
-def read_law(bag: Path) -> LawRecord:
+def read_law(task: Task, bag: Path) -> LawRecord:
     """The law of a trial as the manager applied it, one row a step.
 
-    A step in which no state reached the manager has none; it is joined from its neighbours.
-
     Raises:
-        BagError: the bag cannot be read, holds no applied law, or more than `LONGEST_HOLE` steps in a row have none.
+        BagError: the bag cannot be read, or holds no applied law.
     """
-    store = typestore()
-    rows: dict[int, Any] = {}
-    for topic, kind, _, data in messages(bag):
-        if topic.endswith("/applied_law"):
-            message: Any = store.deserialize_cdr(data, kind)
-            rows[message.step] = message
-    known = np.array([t for t in sorted(rows) if t >= 0])
-    hole = int(np.diff(known, prepend=-1).max()) - 1 if known.size else 0
-    if not known.size or hole > LONGEST_HOLE:
-        raise BagError(f"{bag}: {known.size} steps of the applied law, {hole} in a row are missing")
-    steps = [rows[t] for t in known]
-    m, count = len(steps[0].action), int(known[-1]) + 1
-
-    def joined(values: list[Any], *shape: int) -> np.ndarray:
-        columns = np.array(values).reshape(len(steps), -1).T
-        return np.stack([np.interp(np.arange(count), known, c) for c in columns], axis=1).reshape(count, *shape)
-
-    return LawRecord(
-        joined([s.reference_state for s in steps], -1),
-        joined([s.action for s in steps], m),
-        joined([s.gain for s in steps], m, -1),
-        joined([s.covariance for s in steps], m, m),
-    )
+    law = read_recorded(bag, task).applied
+    if law is None:
+        raise BagError(f"{bag}: holds no applied law")
+    return LawRecord(law.nominal_states[:-1], law.planned_actions, law.gains, law.covariances)
 
 
 def check_bag(bag: Path) -> BagCheck:

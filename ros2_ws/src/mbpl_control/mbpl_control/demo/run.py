@@ -306,7 +306,7 @@ def _result(
 ) -> DemoResult:
     """All that the report tells."""
     sampled = next(t for t in records if t.spec.controller == SAMPLED)
-    planned, tube = frame_tube(task, read_law(sampled.bag))
+    planned, tube = frame_tube(task, read_law(task, sampled.bag))
     frame, target = task.success_frame, task.condition(0).target
     assert frame is not None and target is not None
     return DemoResult(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from builtin_interfaces.msg import Time
 from mbpl_msgs import msg
+from std_msgs.msg import Header
 
 from mbpl_control.core import (
     ActionDefinition,
@@ -18,10 +19,17 @@ from mbpl_control.core import (
     LinearGaussianController,
     LinearGaussianDynamics,
     Refusal,
-    StateBlock,
     StateDefinition,
     Trial,
 )
+from mbpl_control.core.from_messages import (
+    action_definition_from_msg,
+    check_equal,
+    metadata_of,
+    state_definition_from_msg,
+    unflat,
+)
+from mbpl_control.core.from_messages import trial_from_msg as trial_from_msg  # both ways are found here
 from mbpl_control.core.validation import Array
 
 _ANCHORS = {
@@ -45,19 +53,6 @@ def flat(values: Any) -> array:
     return array("d", np.ascontiguousarray(values, dtype=np.float64).tobytes())
 
 
-def unflat(owner: str, field: str, values: Sequence[float], shape: tuple[int, ...]) -> Array:
-    """A float64[] field as an array of `shape`.
-
-    Raises:
-        InvalidFieldError: the field has another number of entries.
-    """
-    expected = int(np.prod(shape))
-    if len(values) != expected:
-        allowed = f"{expected}, for shape {tuple(shape)}"
-        raise InvalidFieldError(owner, field, f"{len(values)} numbers", allowed, Refusal.SHAPE)
-    return np.array(values, dtype=np.float64).reshape(shape)
-
-
 def state_definition_to_msg(definition: StateDefinition) -> msg.StateDefinition:
     """A state definition as a message."""
     return msg.StateDefinition(
@@ -67,19 +62,6 @@ def state_definition_to_msg(definition: StateDefinition) -> msg.StateDefinition:
         ],
         hash=definition.hash,
     )
-
-
-def state_definition_from_msg(message: msg.StateDefinition) -> StateDefinition:
-    """A message as a state definition.
-
-    Raises:
-        InvalidFieldError: it describes none, or its hash is not that of its blocks.
-    """
-    definition = StateDefinition(
-        tuple(StateBlock(b.kind, tuple(b.names), tuple(b.spaces), tuple(b.units)) for b in message.blocks)
-    )
-    _check_hash("StateDefinition", message.hash, definition.hash)
-    return definition
 
 
 def action_definition_to_msg(definition: ActionDefinition) -> msg.ActionDefinition:
@@ -93,24 +75,6 @@ def action_definition_to_msg(definition: ActionDefinition) -> msg.ActionDefiniti
         upper=flat(definition.upper),
         hash=definition.hash,
     )
-
-
-def action_definition_from_msg(message: msg.ActionDefinition) -> ActionDefinition:
-    """A message as an action definition.
-
-    Raises:
-        InvalidFieldError: it describes none, or its hash is not that of its content.
-    """
-    definition = ActionDefinition(
-        tuple(message.actuator_names),
-        tuple(message.joint_names),
-        message.interface,
-        tuple(message.units),
-        np.array(message.lower),
-        np.array(message.upper),
-    )
-    _check_hash("ActionDefinition", message.hash, definition.hash)
-    return definition
 
 
 def controller_to_msg(controller: LinearGaussianController) -> msg.LinearGaussianController:
@@ -147,9 +111,9 @@ def controller_from_msg(message: msg.LinearGaussianController) -> LinearGaussian
     owner = "LinearGaussianController"
     state = state_definition_from_msg(message.state_definition)
     action = action_definition_from_msg(message.action_definition)
-    _check_equal(owner, "state_size", message.state_size, state.size)
-    _check_equal(owner, "tangent_size", message.tangent_size, state.tangent_size)
-    _check_equal(owner, "action_size", message.action_size, action.size)
+    check_equal(owner, "state_size", message.state_size, state.size)
+    check_equal(owner, "tangent_size", message.tangent_size, state.tangent_size)
+    check_equal(owner, "action_size", message.action_size, action.size)
     _check_names(owner, message.joint_names, action.joint_names)
     steps, nx, ndx, m = message.steps, state.size, state.tangent_size, action.size
     anchors = {value: name for name, value in _ANCHORS.items()}
@@ -173,7 +137,7 @@ def controller_from_msg(message: msg.LinearGaussianController) -> LinearGaussian
         end_rule=message.end_rule,
         anchor=anchors[message.anchor],
         name=message.controller,
-        metadata=_metadata(owner, message.metadata),
+        metadata=metadata_of(owner, message.metadata),
     )
 
 
@@ -242,8 +206,8 @@ def dynamics_from_msg(message: msg.LinearGaussianDynamics) -> LinearGaussianDyna
     owner = "LinearGaussianDynamics"
     state = state_definition_from_msg(message.state_definition)
     action = action_definition_from_msg(message.action_definition)
-    _check_equal(owner, "state_size", message.state_size, state.size)
-    _check_equal(owner, "action_size", message.action_size, action.size)
+    check_equal(owner, "state_size", message.state_size, state.size)
+    check_equal(owner, "action_size", message.action_size, action.size)
     steps, n, m = message.steps, state.size, action.size
     return LinearGaussianDynamics(
         state,
@@ -256,13 +220,14 @@ def dynamics_from_msg(message: msg.LinearGaussianDynamics) -> LinearGaussianDyna
         samples=message.samples,
         fit_error=np.array(message.fit_error),
         source=message.source,
-        metadata=_metadata(owner, message.metadata),
+        metadata=metadata_of(owner, message.metadata),
     )
 
 
-def trial_to_msg(trial: Trial) -> msg.Trial:
-    """A trial as a message; the header is the sender's to fill in."""
+def trial_to_msg(trial: Trial, start_ns: int = 0) -> msg.Trial:
+    """A trial as a message; its stamp is that of the state its first step began with, 0 when it has none."""
     return msg.Trial(
+        header=Header(stamp=ns_to_time(start_ns)),
         task=trial.task,
         task_hash=trial.task_hash,
         condition=trial.condition,
@@ -282,58 +247,6 @@ def trial_to_msg(trial: Trial) -> msg.Trial:
         stop_reason=trial.stop_reason,
         metadata=json.dumps(dict(trial.metadata)),
     )
-
-
-def trial_from_msg(message: msg.Trial) -> Trial:
-    """A message as a trial.
-
-    Raises:
-        InvalidFieldError: a definition, a dimension or a number is wrong; it names the field.
-    """
-    owner = "Trial"
-    state = state_definition_from_msg(message.state_definition)
-    action = action_definition_from_msg(message.action_definition)
-    _check_equal(owner, "state_size", message.state_size, state.size)
-    _check_equal(owner, "action_size", message.action_size, action.size)
-    steps = message.steps
-    return Trial(
-        state,
-        action,
-        message.dt,
-        unflat(owner, "states", message.states, (steps + 1, state.size)),
-        unflat(owner, "actions", message.actions, (steps, action.size)),
-        unflat(owner, "times", message.times, (steps + 1,)),
-        np.array(message.costs),
-        task=message.task,
-        task_hash=message.task_hash,
-        condition=message.condition,
-        controller=message.controller,
-        seed=message.seed,
-        success=message.success,
-        stop_reason=message.stop_reason,
-        metadata=_metadata(owner, message.metadata),
-    )
-
-
-def _metadata(owner: str, text: str) -> dict[str, Any]:
-    try:
-        data = json.loads(text or "{}")
-    except ValueError as error:
-        raise InvalidFieldError(owner, "metadata", text[:40], "a JSON object") from error
-    if not isinstance(data, dict):
-        raise InvalidFieldError(owner, "metadata", text[:40], "a JSON object")
-    return data
-
-
-def _check_hash(owner: str, found: str, expected: str) -> None:
-    if found != expected:
-        allowed = f"{expected!r}, the hash of its content"
-        raise InvalidFieldError(owner, "hash", repr(found), allowed, Refusal.DEFINITION)
-
-
-def _check_equal(owner: str, field: str, found: int, expected: int) -> None:
-    if found != expected:
-        raise InvalidFieldError(owner, field, str(found), f"{expected}, as its definition says", Refusal.SHAPE)
 
 
 def _check_names(owner: str, found: Sequence[str], expected: Sequence[str]) -> None:

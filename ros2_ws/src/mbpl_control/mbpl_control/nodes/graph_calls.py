@@ -30,7 +30,7 @@ from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from mbpl_control.core import MbplError, RefusedError
 from mbpl_control.core.validation import Array
@@ -228,6 +228,16 @@ class GraphCalls:
         """Have the recorder close its bag; its absolute path."""
         request = StopRecording.Request(metadata=metadata)
         return self._checked(StopRecording, "bag_recorder/stop", request, timeout).path
+
+    def pause_recording(self, paused: bool) -> None:
+        """Have the recorder leave out what comes, or go on.
+
+        Raises:
+            RefusedError: no bag is being recorded, or it is paused, or not, already.
+        """
+        answer = self._call(Trigger, f"bag_recorder/{'pause' if paused else 'resume'}", Trigger.Request())
+        if not answer.success:
+            raise RefusedError(answer.message)
 
     # --- the bridge to a real robot ---
 

@@ -89,7 +89,7 @@ class TrialProcedure:
         settle_time: s of simulated time with locked joints before the controller takes over.
         approach_speed: fraction of the speed limits used on the way to the start.
         report: told (phase, step, steps) as the trial goes on.
-        publish: given each trial that got over its first step.
+        publish: given each trial that got over its first step, and the stamp of its start, ns.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class TrialProcedure:
         settle_time: float,
         approach_speed: float,
         report: Callable[[str, int, int], None],
-        publish: Callable[[Trial], None],
+        publish: Callable[[Trial, int], None],
     ) -> None:
         """Wait for an order."""
         self._graph, self._task = graph, task
@@ -170,13 +170,14 @@ class TrialProcedure:
         try:
             self._bring_to(start, order.seed, deadline)
             sequence = self._plan(order, start)
-            trial, robot = self._execute(order, deadline)
+            trial, robot, start_ns = self._execute(order, deadline)
+            entry = self._controller(order.controller)
             trial = replace(trial, metadata={**trial.metadata, "law_sequence": sequence})
         except MbplError as error:
             self._finish(order, bag, {"stop_reason": f"aborted: {error}"})
             raise
         # told while the bag is open, so that it holds its own trial
-        self._publish(trial)
+        self._publish(trial, start_ns)
         distance = float(self._task.distances(robot[-1], order.condition))
         note = self._finish(
             order,
@@ -187,6 +188,7 @@ class TrialProcedure:
                 "cost": _finite(trial.cost),
                 "success": trial.success,
                 "final_distance": _finite(distance),
+                "law": {"type": entry.type, "mode": entry.mode, "source": entry.source, "sequence": sequence},
             },
         )
         return TrialOutcome(trial, distance, bag, note)
@@ -295,7 +297,7 @@ class TrialProcedure:
         """A controller as the manager knows it now."""
         return next(c for c in self._graph.controllers() if c.name == name)
 
-    def _execute(self, order: TrialOrder, deadline: float) -> tuple[Trial, Array]:
+    def _execute(self, order: TrialOrder, deadline: float) -> tuple[Trial, Array, int]:
         self._report("activate", 0, 0)
         self._graph.set_parameters("controller_manager", {"seed": order.seed})
         collector = TrialCollector(self._task, order.controller, order.condition, order.seed)
@@ -306,9 +308,9 @@ class TrialProcedure:
         if self._simulated:
             self._graph.pause_sim(False)
         with self._changed:
-            trial = collector.trial(self._until_over(collector, order, deadline))
+            trial, robot = collector.trial(self._until_over(collector, order, deadline))
         self._report("finish", collector.step, collector.steps)
-        return trial
+        return trial, robot, collector.start_ns or 0
 
     def _until_over(self, collector: TrialCollector, order: TrialOrder, deadline: float) -> str:
         """Wait until all of a trial has been heard, or it was cut short; why it stopped."""

@@ -61,7 +61,7 @@ class TrialRunner(Node):
             settle,
             speed,
             self._report,
-            lambda trial: trials.publish(convert.trial_to_msg(trial)),
+            lambda trial, start_ns: trials.publish(convert.trial_to_msg(trial, start_ns)),
         )
         states = self.create_subscription(msg.RobotState, "state", self._on_state, RECORDER, raw=True)
         commands = self.create_subscription(msg.JointCommand, "joint_commands", self._on_command, RECORDER, raw=True)
