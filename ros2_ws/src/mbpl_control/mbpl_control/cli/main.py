@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 
 from mbpl_control.cli.bags import bags
+from mbpl_control.cli.distill import distill
+from mbpl_control.cli.fit import fit
 from mbpl_control.core import MbplError
 
 app = typer.Typer(
@@ -252,6 +254,10 @@ def check_joints(
 
     if not check_joints(again, namespace, typer.confirm):
         raise typer.Exit(1)
+
+
+app.command()(distill)
+app.command()(fit)
 
 
 @app.command()
