@@ -37,7 +37,8 @@ def bags(balance: Task, run: Run) -> list[RecordedTrial]:
             law = request.law
             if request.mode is ExecutionMode.MEAN:
                 law = replace(law, covariances=np.zeros_like(law.covariances))
-            out.append(RecordedTrial(Path(f"bags/{len(out):03d}"), trial, law, {}, True))
+            path = Path(f"bags/{len(out):03d}")
+            out.append(RecordedTrial(path, trial, law, {}, True, np.zeros((trial.steps + 1, 0)), 0))
         learner.learn(trials[: -len(learner.training)], trials[-len(learner.training) :])
     return out
 

@@ -40,7 +40,7 @@ def recorded(request: TrialRequest, trial: Trial, number: int) -> RecordedTrial:
         name="under_trial",
         metadata={},
     )
-    return RecordedTrial(Path(f"bags/{number:04d}"), trial, told, {}, True)
+    return RecordedTrial(Path(f"bags/{number:04d}"), trial, told, {}, True, np.zeros((trial.steps + 1, 0)), 0)
 
 
 @pytest.fixture(scope="module")

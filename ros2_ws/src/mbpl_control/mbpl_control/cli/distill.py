@@ -31,7 +31,7 @@ def distill(
     ] = None,
     temperature: Annotated[float, typer.Option(help="Of the teachers.")] = 1.0,
     combination: Annotated[str, typer.Option(help="Of the teachers: mixture or product.")] = "mixture",
-    hidden: Annotated[str, typer.Option(help="Units of each hidden layer.")] = "40 40",
+    hidden: Annotated[str, typer.Option(help="Units of each hidden layer.")] = "80 80",
     covariance: Annotated[str, typer.Option(help="constant or state_dependent.")] = "constant",
     optimizer: Annotated[
         str, typer.Option(help="adam, natural_gradient, or both, of which the better is kept.")
@@ -62,7 +62,7 @@ def distill(
     try:
         units = tuple(int(part) for part in hidden.replace(",", " ").split())
     except ValueError as error:
-        raise InvalidFieldError("mbpl distill", "--hidden", repr(hidden), "whole numbers, such as '40 40'") from error
+        raise InvalidFieldError("mbpl distill", "--hidden", repr(hidden), "whole numbers, such as '80 80'") from error
     options = DistillationOptions(
         hidden=units,
         covariance=covariance,

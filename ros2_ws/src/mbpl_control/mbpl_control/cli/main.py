@@ -281,6 +281,23 @@ def demo(
         raise typer.Exit(1)
 
 
+@app.command("demo-offline")
+def demo_offline(
+    task: TaskOption = "arm_reach_offline",
+    output: Annotated[Path | None, typer.Option(help="New directory for bags, policies and logs.")] = None,
+    seed: Annotated[int, typer.Option(help="Of everything drawn.", min=0)] = 0,
+    iterations: Annotated[int | None, typer.Option(help="Of learning.", min=1, max=1000)] = None,
+) -> None:
+    """Learn on the graph and record, end it, distil from the bags alone, try the student on a graph again.
+
+    Exit code 1 when the student missed what the demo promises.
+    """
+    from mbpl_control.demo.offline import run_offline_demo
+
+    if not run_offline_demo(task, output, seed=seed, iterations=iterations):
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Run the command; an error of mbpl is one readable line and exit code 2."""
     try:

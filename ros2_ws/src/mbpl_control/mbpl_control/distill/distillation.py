@@ -58,7 +58,7 @@ class DistillationOptions:
         InvalidFieldError: a field has a wrong value.
     """
 
-    hidden: tuple[int, ...] = (40, 40)
+    hidden: tuple[int, ...] = (80, 80)
     covariance: str = "constant"
     optimizer: str = "adam"
     iterations: int = 6000
