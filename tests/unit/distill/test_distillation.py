@@ -161,7 +161,7 @@ def test_both_optimizers_are_compared_and_the_one_that_meets_the_trials_kept_out
 def test_a_student_of_an_ensemble_has_a_tenth_of_its_parameters_and_nearly_its_answers(
     balance: Task, newest: Lessons
 ) -> None:
-    options = replace(SHORT, members=5, share=0.1, iterations=2000)
+    options = replace(SHORT, members=5, share=0.1, iterations=600)
     distilled = distil(balance, newest, options)
     assert len(distilled.members) == 5
     assert len({member.hash for member in distilled.members}) == 5
@@ -171,7 +171,7 @@ def test_a_student_of_an_ensemble_has_a_tenth_of_its_parameters_and_nearly_its_a
     single = [disagreement(member, data.train) for member in distilled.members]
     # it agrees with the laws about as well as those who taught it
     assert disagreement(distilled.policy, data.train) < 1.5 * np.median(single)
-    again = distil(balance, newest, replace(options, members=1, iterations=300), distilled.members)
+    again = distil(balance, newest, replace(options, members=1, iterations=50), distilled.members)
     assert again.report["teachers"] == 5 and len(again.report["trainings"]) == 1
 
 

@@ -31,12 +31,12 @@ def distill(
     ] = None,
     temperature: Annotated[float, typer.Option(help="Of the teachers.")] = 1.0,
     combination: Annotated[str, typer.Option(help="Of the teachers: mixture or product.")] = "mixture",
-    hidden: Annotated[str, typer.Option(help="Units of each hidden layer.")] = "80 80",
+    hidden: Annotated[str, typer.Option(help="Units of each hidden layer.")] = "64 64",
     covariance: Annotated[str, typer.Option(help="constant or state_dependent.")] = "constant",
     optimizer: Annotated[
         str, typer.Option(help="adam, natural_gradient, or both, of which the better is kept.")
     ] = "adam",
-    iterations: Annotated[int, typer.Option(help="Most steps of Adam in a training.")] = 6000,
+    iterations: Annotated[int, typer.Option(help="Most steps of Adam in a training.")] = 4000,
     neighbours: Annotated[int, typer.Option(help="States near each of a trial at which its law teaches.")] = 12,
     held_out: Annotated[
         float, typer.Option("--held-out", help="Share of the trials that end training early; 0: none.")
@@ -62,7 +62,7 @@ def distill(
     try:
         units = tuple(int(part) for part in hidden.replace(",", " ").split())
     except ValueError as error:
-        raise InvalidFieldError("mbpl distill", "--hidden", repr(hidden), "whole numbers, such as '80 80'") from error
+        raise InvalidFieldError("mbpl distill", "--hidden", repr(hidden), "whole numbers, such as '64 64'") from error
     options = DistillationOptions(
         hidden=units,
         covariance=covariance,

@@ -105,7 +105,7 @@ def _row(task: Task, step: OfflineStep) -> dict[str, Any]:
     return {
         "iteration": step.report.iteration,
         "trials": len(step.trials),
-        "labels": list(task.state.labels),
+        "labels": list(task.state.labels()),
         "conditions": conditions,
         "events": list(step.report.events),
         "notes": list(step.notes),

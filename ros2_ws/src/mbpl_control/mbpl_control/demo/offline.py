@@ -49,7 +49,7 @@ from mbpl_control.tasks import Task, load_task
 
 TASK = "arm_reach_offline"
 #: What the local controllers are learned by, and for how many iterations.
-METHOD, ITERATIONS = "gps", 10
+METHOD, ITERATIONS = "lqr_flm", 9
 #: Networks of the ensemble, and the parameters of its student as a share of theirs.
 MEMBERS, SHARE = 5, 0.1
 #: Services that are there once the graph is ready.

@@ -58,10 +58,10 @@ class DistillationOptions:
         InvalidFieldError: a field has a wrong value.
     """
 
-    hidden: tuple[int, ...] = (80, 80)
+    hidden: tuple[int, ...] = (64, 64)
     covariance: str = "constant"
     optimizer: str = "adam"
-    iterations: int = 6000
+    iterations: int = 4000
     natural_iterations: int = 60
     members: int = 1
     share: float | None = None
@@ -164,9 +164,8 @@ def distil(
         if options.share is not None:
             most = math.floor(options.share * sum(map(parameters_of, members)))
             architecture = smaller(architecture, members[0].features.size, task.action.size, most)
-        taught = replace(
-            data, train=_of_teachers(members, data.train, options), judge=_of_teachers(members, data.judge, options)
-        )
+        judge = None if data.judge is None else _of_teachers(members, data.judge, options)
+        taught = replace(data, train=_of_teachers(members, data.train, options), judge=judge)
     policy, rows = _train(task, taught, options, architecture, STUDENT if members else 0)
     trained += [{"network": "student" if members else "policy", **row} for row in rows]
     report = _report(task, lessons, options, data, policy, members, trained)
@@ -177,11 +176,9 @@ def distil(
 
 
 def _of_teachers(
-    members: Sequence[GaussianPolicy], targets: PolicyTargets | None, options: DistillationOptions
-) -> PolicyTargets | None:
+    members: Sequence[GaussianPolicy], targets: PolicyTargets, options: DistillationOptions
+) -> PolicyTargets:
     """What the teachers say together where targets are."""
-    if targets is None:
-        return None
     said = [member.distribution(targets.observations) for member in members]
     means, covariances = combine(
         np.array([mean for mean, _ in said]),
