@@ -30,6 +30,9 @@ BATCH = 256
 #: The student's number among the members, whose numbers begin at 0.
 STUDENT = 10**6
 
+#: A student is small, and takes so many times as many steps of Adam as its teachers.
+LONGER = 3
+
 #: Told what is done, and how much of how much.
 Progress = Callable[[str, int, int], None]
 
@@ -42,7 +45,7 @@ class DistillationOptions:
         hidden: units of each hidden layer, of the policy or, with several members, of each of them.
         covariance: "constant" or "state_dependent".
         optimizer: "adam", "natural_gradient" or "both".
-        iterations: most steps of Adam in a training.
+        iterations: most steps of Adam in a training; a student of networks takes three times as many.
         natural_iterations: most steps of natural gradient.
         members: networks of an ensemble that is trained first and taught by; 1 for none.
         share: parameters of the student, as a share of those of all its teachers together; None: the same `hidden`.
@@ -164,8 +167,8 @@ def distil(
         if options.share is not None:
             most = math.floor(options.share * sum(map(parameters_of, members)))
             architecture = smaller(architecture, members[0].features.size, task.action.size, most)
-        judge = None if data.judge is None else _of_teachers(members, data.judge, options)
-        taught = replace(data, train=_of_teachers(members, data.train, options), judge=judge)
+        judge = None if data.judge is None else _of_teachers(members, data, data.judge, options)
+        taught = replace(data, train=_of_teachers(members, data, data.train, options), judge=judge)
     policy, rows = _train(task, taught, options, architecture, STUDENT if members else 0)
     trained += [{"network": "student" if members else "policy", **row} for row in rows]
     report = _report(task, lessons, options, data, policy, members, trained)
@@ -176,17 +179,21 @@ def distil(
 
 
 def _of_teachers(
-    members: Sequence[GaussianPolicy], targets: PolicyTargets, options: DistillationOptions
+    members: Sequence[GaussianPolicy], data: Split, targets: PolicyTargets, options: DistillationOptions
 ) -> PolicyTargets:
-    """What the teachers say together where targets are."""
+    """What the teachers say together where targets are.
+
+    A member with one Σ for everything has forgotten where its laws were sure. Where all targets are laws, theirs count
+    in its place: an error of the student weighs what it weighed for its teachers.
+    """
     said = [member.distribution(targets.observations) for member in members]
-    means, covariances = combine(
-        np.array([mean for mean, _ in said]),
-        np.array([covariance for _, covariance in said]),
-        options.temperature,
-        options.combination,
-    )
-    return gaussian_targets(targets.observations, means, covariances)
+    covariances, temperature = np.array([covariance for _, covariance in said]), options.temperature
+    if not data.cloned and not any(member.architecture.state_dependent for member in members):
+        # these are softened already
+        covariances = np.tile(np.linalg.inv(targets.precisions), (len(members), 1, 1, 1))
+        temperature = 1.0
+    means = np.array([mean for mean, _ in said])
+    return gaussian_targets(targets.observations, *combine(means, covariances, temperature, options.combination))
 
 
 def _train(
@@ -207,7 +214,8 @@ def _train(
         )
         stopping = None if data.judge is None else EarlyStopping(data.judge, options.patience)
         seed = trial_seed(options.seed, number, 0, TRAINING)
-        report = _trainer(name, options).train(policy, data.train, seed, stopping)
+        patient = replace(options, iterations=LONGER * options.iterations) if number == STUDENT else options
+        report = _trainer(name, patient).train(policy, data.train, seed, stopping)
         # taught at the temperature, asked at one
         policy.assign(policy.parameters, policy.covariance / options.temperature)
         rows.append(_row(policy, report, data))
