@@ -33,7 +33,7 @@ from mbpl_control.demo.comparison import (
     promises,
     table,
 )
-from mbpl_control.demo.offline import ITERATIONS, MEMBERS, METHOD, SHARE, TASK
+from mbpl_control.demo.offline import ITERATIONS, MEMBER_HIDDEN, MEMBERS, METHOD, SHARE, TASK
 from mbpl_control.distill.distillation import DistillationOptions, distil
 from mbpl_control.distill.ensemble import parameters_of, side_by_side
 from mbpl_control.distill.lessons import gather
@@ -71,7 +71,8 @@ def one_seed(
         policy = distil(task, lessons, DistillationOptions(seed=seed, optimizer="both"))
         for row in policy.report["trainings"]:
             console.print({k: row[k] for k in ("trainer", "taken", "steps", "loss_after", "held_out_after", "seconds")})
-        ensemble = distil(task, lessons, DistillationOptions(seed=seed, members=MEMBERS, share=SHARE))
+        whole_options = DistillationOptions(seed=seed, hidden=MEMBER_HIDDEN, members=MEMBERS, share=SHARE)
+        ensemble = distil(task, lessons, whole_options)
         console.print(f"distilled in {time.process_time() - begin:.0f} s of processor time")
         held_out = [c.index for c in task.conditions if c.held_out]
         whole = side_by_side(ensemble.members)

@@ -44,7 +44,7 @@ def test_the_student_of_an_ensemble_has_its_return_at_a_tenth_of_its_parameters(
             trials = pool.run(wanted)
             learner.learn(trials)
         lessons = gather(recorded(wanted, trials), task)
-        distilled = distil(task, lessons, DistillationOptions(seed=5, members=5, share=0.1))
+        distilled = distil(task, lessons, DistillationOptions(seed=5, hidden=(128, 128), members=5, share=0.1))
         held_out = [c.index for c in task.conditions if c.held_out]
         laws = {x.condition: x.laws[0] for x in lessons.lessons}
         whole = side_by_side(distilled.members)

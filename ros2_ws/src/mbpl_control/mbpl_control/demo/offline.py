@@ -52,6 +52,8 @@ TASK = "arm_reach_offline"
 METHOD, ITERATIONS = "lqr_flm", 9
 #: Networks of the ensemble, and the parameters of its student as a share of theirs.
 MEMBERS, SHARE = 5, 0.1
+#: Units of the hidden layers of a member; its student's layers are some 85 wide.
+MEMBER_HIDDEN = (128, 128)
 #: Services that are there once the graph is ready.
 SERVICES = ("mujoco_sim/reset", "controller_manager/switch_controller", "neural_policy/plan", "bag_recorder/start")
 
@@ -178,7 +180,7 @@ class OfflineDemo:
         policy = distil(task, lessons, options, progress=tell)
         policy.policy.save(self._directory / "policy.npz")
         course.advance()
-        whole = DistillationOptions(seed=self._seed, members=MEMBERS, share=SHARE)
+        whole = DistillationOptions(seed=self._seed, hidden=MEMBER_HIDDEN, members=MEMBERS, share=SHARE)
         ensemble = distil(task, lessons, whole, progress=tell)
         ensemble.policy.save(self._directory / "student.npz")
         side_by_side(ensemble.members).save(self._directory / "ensemble.npz")
