@@ -1,5 +1,6 @@
 # Each target sets up what it needs first, once: a virtual environment in .venv and the workspace built by colcon.
 #   make demo [VIEW=1]   the whole graph on a simulated arm, with a report       make lint    ruff, mypy, ament linters
+#   make demo-offline    learns on a graph, ends it, makes a policy of the bags alone, tries it on another
 #   make test            unit tests, and tests over the ROS graph               make bench   all comparisons
 #   make test-learning   whether it learns, over seeds; takes minutes            make fuzz    odd inputs on everything that is taken
 #   make test-faults     every fault of processes, laws, sensors, clocks, most of them many times
@@ -18,7 +19,7 @@ BENCH_ARGS ?=
 SETUP = python=$$(PYTHON='$(PYTHON)' tools/find_python.sh) && "$$python" tools/setup.py
 IN_ENV = source tools/env.sh &&
 
-.PHONY: help setup demo test test-learning test-faults fuzz soak lint bench bench-ilqr bench-loop bench-flm bench-bags docs lock clean
+.PHONY: help setup demo demo-offline test test-learning test-faults fuzz soak lint bench bench-ilqr bench-loop bench-flm bench-bags docs lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -29,6 +30,9 @@ setup:
 
 demo: setup
 	@$(IN_ENV) mbpl demo $(if $(VIEW),--view)
+
+demo-offline: setup
+	@$(IN_ENV) mbpl demo-offline
 
 test: setup
 	@$(IN_ENV) FASTRTPS_DEFAULT_PROFILES_FILE='$(CURDIR)/tests/fastdds.xml' ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET \

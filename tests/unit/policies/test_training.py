@@ -12,7 +12,7 @@ from torch.distributions import MultivariateNormal, kl_divergence
 
 from mbpl_control.core import ActionDefinition, InvalidFieldError, SolverError, StateBlock, StateDefinition
 from mbpl_control.policies import GaussianPolicy, PolicyArchitecture, PolicyTargets
-from mbpl_control.policies.training import AdamTrainer, NaturalGradientTrainer, PolicyTrainer
+from mbpl_control.policies.training import AdamTrainer, EarlyStopping, NaturalGradientTrainer, PolicyTrainer
 
 NAMES = ("a", "b", "c")
 OBSERVATION = StateDefinition((StateBlock("joint_positions", NAMES, ("euclidean",) * 3, ("rad",) * 3),))
@@ -238,3 +238,33 @@ def test_a_training_that_fails_leaves_the_policy_as_it_was() -> None:
 def test_an_option_out_of_range_is_refused(kind, option: dict) -> None:
     with pytest.raises(InvalidFieldError, match=next(iter(option))):
         kind(**option)
+
+
+@pytest.mark.parametrize("trainer", [AdamTrainer(4000), NaturalGradientTrainer(40)], ids=named)
+def test_training_stops_where_targets_that_are_kept_out_are_met_best(trainer: PolicyTrainer) -> None:
+    rng = np.random.default_rng(0)
+    observations = observations_of(rng, 90)
+    noisy = curved(observations) + rng.normal(size=(90, 2)) * [20.0, 0.3]
+    precisions = np.tile(np.diag([1.0, 100.0]), (90, 1, 1))
+    every = PolicyTargets(observations, noisy, precisions)
+    few, kept = every.take(np.arange(40)), every.take(np.arange(40, 90))
+
+    def trained(stopping: EarlyStopping | None) -> GaussianPolicy:
+        policy = policy_of(1, hidden=(40, 40))
+        trainer.train(policy, few, 0, stopping)
+        return policy
+
+    def off(policy: GaussianPolicy) -> float:
+        error = policy.means(kept.observations) - kept.means
+        return float(np.einsum("bi,bij,bj->", error, kept.precisions, error))
+
+    whole, early = trained(None), trained(EarlyStopping(kept, 3))
+    assert early.report is not None and whole.report is not None
+    # forty noisy targets are learned by heart in the end
+    assert off(early) < off(whole)
+    assert early.report.steps <= whole.report.steps
+    assert trained(EarlyStopping(kept, 3)).hash == early.hash
+    longer = trained(EarlyStopping(kept, 1000))
+    # more patience never ends with a worse one
+    assert longer.report is not None
+    assert longer.report.held_out_after <= early.report.held_out_after + 1e-12

@@ -70,6 +70,7 @@ def test_every_task_that_ships_loads(task_files: Path) -> None:
         "arm_peg",
         "arm_peg_blind",
         "arm_reach_few",
+        "arm_reach_offline",
         "puck_push",
         "rotary_pendulum_balance",
         "panda_reach",

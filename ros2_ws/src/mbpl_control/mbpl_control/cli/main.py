@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 
 from mbpl_control.cli.bags import bags
+from mbpl_control.cli.distill import distill
+from mbpl_control.cli.fit import fit
 from mbpl_control.core import MbplError
 
 app = typer.Typer(
@@ -254,6 +256,10 @@ def check_joints(
         raise typer.Exit(1)
 
 
+app.command()(distill)
+app.command()(fit)
+
+
 @app.command()
 def demo(
     view: Annotated[bool, typer.Option("--view", help="Open a viewer in the browser.")] = False,
@@ -272,6 +278,23 @@ def demo(
     from mbpl_control.demo.run import run_demo
 
     if not run_demo(task, output, view=view, seed=seed, iterations=iterations):
+        raise typer.Exit(1)
+
+
+@app.command("demo-offline")
+def demo_offline(
+    task: TaskOption = "arm_reach_offline",
+    output: Annotated[Path | None, typer.Option(help="New directory for bags, policies and logs.")] = None,
+    seed: Annotated[int, typer.Option(help="Of everything drawn.", min=0)] = 0,
+    iterations: Annotated[int | None, typer.Option(help="Of learning.", min=1, max=1000)] = None,
+) -> None:
+    """Learn on the graph and record, end it, distil from the bags alone, try the student on a graph again.
+
+    Exit code 1 when the student missed what the demo promises.
+    """
+    from mbpl_control.demo.offline import run_offline_demo
+
+    if not run_offline_demo(task, output, seed=seed, iterations=iterations):
         raise typer.Exit(1)
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
 from mbpl_msgs.action import TrainPolicy
@@ -24,7 +22,7 @@ from mbpl_control.core.validation import Array
 from mbpl_control.core.versions import versions
 from mbpl_control.demo import learning
 from mbpl_control.demo.learning import LearningRecord
-from mbpl_control.demo.process import LaunchedGraph, own_domain
+from mbpl_control.demo.process import LaunchedGraph, own_domain, terminable
 from mbpl_control.demo.program import (
     HOLD,
     ITERATIONS,
@@ -231,7 +229,7 @@ class Stage:
         """A graph and a client of it, with errors that show the end of its log."""
         domain = own_domain()
         path = self._directory / log
-        with _terminable(), LaunchedGraph({**self._arguments, **arguments}, path, file) as launched:
+        with terminable(), LaunchedGraph({**self._arguments, **arguments}, path, file) as launched:
             try:
                 with GraphClient(timeout=10.0, guard=launched.check) as graph:
                     self._course.tell(f"waiting for the graph, in ROS domain {domain}")
@@ -352,18 +350,3 @@ def _load() -> str:
     if load <= 1.5 * processors:
         return ""
     return f"\nthe machine is busy: load {load:.1f} on {processors} processors; real time needs it idle"
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the graph as Ctrl-C does."""
-
-    def interrupt(_: int, __: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

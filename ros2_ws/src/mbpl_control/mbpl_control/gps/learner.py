@@ -20,6 +20,7 @@ from mbpl_control.learning.learner import IterationReport, TrialRequest, trial_s
 from mbpl_control.learning.local_learner import EVALUATION, LocalLearner
 from mbpl_control.learning.local_model import LocalModel, TrialSet
 from mbpl_control.learning.local_step import Row, no_step
+from mbpl_control.learning.neighbours import with_neighbours
 from mbpl_control.policies import GaussianPolicy, PolicyArchitecture, PolicyTargets
 from mbpl_control.policies.training import AdamTrainer, NaturalGradientTrainer, PolicyTrainer
 from mbpl_control.tasks.learning_schema import LearningSection
@@ -32,12 +33,6 @@ NEIGHBOURS = 2**22
 POLICY_FILE = "policy.npz"
 #: Targets a step of Adam. With neighbours there are some 25 000, and smaller batches are too noisy for 3000 steps.
 BATCH = 256
-#: A neighbour is away by at most this many of the deviations a controller expects of the states it visits, and of
-#: those its trials had, number by number.
-REACH = 2.0
-REACH_OF_TRIALS = 4.0
-#: Deviations below it are none.
-TINY = 1e-12
 
 
 class GuidedPolicySearch(LocalLearner):
@@ -195,44 +190,22 @@ class GuidedPolicySearch(LocalLearner):
             assert trials is not None  # noqa: S101 - only such have models
             states = trials.states[:, :-1]
             states = self._with_neighbours(c, states, turn)
-            means = controller.means_along(states)
-            weights = np.ones(controller.steps)
+            means, weights = controller.means_along(states), None
             if c in views:
                 means = means + self.variant.shift(views[c])
                 weights = self.variant.weights(views[c])
-            count = len(states)
-            precisions = np.linalg.inv(controller.covariances)
-            parts.append(
-                (
-                    self.task.observe(states, c).reshape(count * controller.steps, -1),
-                    means.reshape(count * controller.steps, -1),
-                    np.tile(0.5 * (precisions + precisions.transpose(0, 2, 1)), (count, 1, 1)),
-                    np.tile(weights, count),
-                )
-            )
-        targets = PolicyTargets(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+            parts.append(PolicyTargets.along(controller, states, self.task.observe(states, c), means, weights))
+        targets = PolicyTargets.joined(parts)
         self.trainer.train(self.policy, targets, trial_seed(self.seed, self.iteration, 0, TRAINING + turn))
         return time.perf_counter() - begin
 
     def _with_neighbours(self, c: int, states: Array, turn: int) -> Array:
-        """States and, for each, others near it, as the controller's own spread has them, only wider.
-
-        What the controller does there teaches the policy its feedback, not only its actions. What fitted dynamics
-        expect may grow out of all proportion where they are unstable; so no number strays much further than it did
-        in trials.
-        """
-        copies = self.options.gps.neighbours
+        """States and others near them; before the first step, whose spread is not known, none."""
         spread = self.states[c].spread
-        if not copies or spread is None:
+        if spread is None:
             return states
-        values, vectors = np.linalg.eigh(spread[:-1])
-        roots = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
-        expected, seen = np.linalg.norm(roots, axis=2), states.std(axis=0, ddof=1)
-        roots *= np.minimum(REACH, REACH_OF_TRIALS * seen / np.maximum(expected, TINY))[:, :, None]
-        rng = np.random.default_rng(trial_seed(self.seed, self.iteration, c, NEIGHBOURS + turn))
-        z = rng.standard_normal((copies, *states.shape))
-        near = states + np.einsum("tij,aktj->akti", roots, z)
-        return np.concatenate([states, near.reshape(-1, *states.shape[1:])])
+        seed = trial_seed(self.seed, self.iteration, c, NEIGHBOURS + turn)
+        return with_neighbours(states, spread[:-1], self.options.gps.neighbours, seed)
 
     def _judged(self, c: int, evaluation: Sequence[Trial]) -> Row:
         """How the policy did from a condition, without noise, before this iteration."""

@@ -15,6 +15,7 @@ from mbpl_control.costs.cost import Quadratization
 from mbpl_control.costs.sum_cost import SumCost
 from mbpl_control.fitting.local_dynamics import fit_local_dynamics, transitions
 from mbpl_control.fitting.prior import MixturePrior, PriorOptions
+from mbpl_control.fitting.regression import NormalInverseWishart
 from mbpl_control.learning.condition_state import ConditionState
 from mbpl_control.learning.initial import first_controller
 from mbpl_control.learning.learner import Learner, TrialRequest, trial_seed
@@ -55,6 +56,8 @@ class LocalLearner(Learner):
         window = options.prior.window * len(self.training)
         self.prior = MixturePrior(PriorOptions(**{**options.prior.model_dump(), "window": window}))
         self.costs: dict[int, SumCost] = {c: task.learning_cost(c) for c in self.training}
+        #: of the last fit, by condition
+        self.priors: dict[int, NormalInverseWishart] = {}
         self.events: list[str] = []
         self.step = LocalStep(task, options, self.costs, self.events)
         smoothing = options.exploration.smoothing
@@ -133,7 +136,7 @@ class LocalLearner(Learner):
         shares = self.prior.update(np.concatenate(list(points.values())))
         models, at = {}, 0
         for c, mine in points.items():
-            prior = self.prior.at(shares[at : at + len(mine)])
+            prior = self.priors[c] = self.prior.at(shares[at : at + len(mine)])
             at += len(mine)
             s = sets[c]
             assert s is not None  # noqa: S101 - only such have points

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mbpl_control.core.errors import InvalidFieldError
@@ -25,6 +25,7 @@ class TrainingReport:
             before which there was no policy to speak of.
         steps: steps of the optimiser.
         seconds: wall time.
+        about: what else is to be told of it, JSON data; such as what distilled the policy says of its teachers.
     """
 
     trainer: str
@@ -36,6 +37,7 @@ class TrainingReport:
     kl: float
     steps: int
     seconds: float
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON; NaN is None."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from mbpl_control.core.controller import LinearGaussianController
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array, Indices, check_covariances, float_array
 
@@ -54,6 +56,47 @@ class PolicyTargets:
             ("weights", weights),
         ):
             object.__setattr__(self, name, value)
+
+    @classmethod
+    def along(
+        cls,
+        law: LinearGaussianController,
+        states: Array,
+        observations: Array,
+        means: Array | None = None,
+        weights: Array | None = None,
+    ) -> PolicyTargets:
+        """What a controller would do at states of its steps: its mean there, with Λ_t = Σ_t⁻¹.
+
+        Args:
+            law: with T steps.
+            states: one for each step, (N, T, n).
+            observations: what a policy sees there, (N, T, no).
+            means: (N, T, m) in place of the law's own.
+            weights: of the steps, (T,); ones when None.
+
+        Raises:
+            InvalidFieldError: a Σ_t is singular, so that the law does not say how sure it is.
+        """
+        count, steps = states.shape[:2]
+        means = law.means_along(states) if means is None else means
+        try:
+            precisions = np.linalg.inv(law.covariances)
+        except np.linalg.LinAlgError as error:
+            found = f"singular in '{law.name}'"
+            raise InvalidFieldError(OWNER, "covariances", found, "positive definite at every step") from error
+        return cls(
+            observations.reshape(count * steps, -1),
+            means.reshape(count * steps, -1),
+            np.tile(0.5 * (precisions + precisions.transpose(0, 2, 1)), (count, 1, 1)),
+            np.tile(np.ones(steps) if weights is None else weights, count),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[PolicyTargets]) -> PolicyTargets:
+        """The targets of several, one behind the other."""
+        names = ("observations", "means", "precisions", "weights")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     @property
     def count(self) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,9 +21,70 @@ from mbpl_control.policies.problem import PolicyProblem
 from mbpl_control.policies.report import TrainingReport
 from mbpl_control.policies.targets import PolicyTargets
 
-__all__ = ["AdamTrainer", "NaturalGradientTrainer", "PolicyTargets", "PolicyTrainer", "TrainingReport"]
+__all__ = ["AdamTrainer", "EarlyStopping", "NaturalGradientTrainer", "PolicyTargets", "PolicyTrainer", "TrainingReport"]
 
 METRICS = ("targets", "policy")
+
+
+#: Asked after each step with θ and the number of steps so far: whether to end there.
+Stop = Callable[[Tensor, int], bool]
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Ends a training once targets that are kept out are met no better, and goes back to where they were met best.
+
+    Attributes:
+        targets: that nothing is learned from.
+        patience: so many looks at them without a new best end the training; a trainer looks every `look_every` steps.
+
+    Raises:
+        InvalidFieldError: the patience is not above 0.
+    """
+
+    targets: PolicyTargets
+    patience: int = 20
+
+    def __post_init__(self) -> None:
+        """Check the patience."""
+        check_whole("EarlyStopping", "patience", self.patience, 1, 10**9)
+
+
+class Watch:
+    """Keeps the parameters at which the loss on targets kept out was lowest.
+
+    Args:
+        judge: the loss.
+        every: steps from one look to the next.
+        patience: see `EarlyStopping`.
+
+    Attributes:
+        best: θ (P,).
+    """
+
+    best: Tensor
+
+    def __init__(self, judge: PolicyProblem, every: int, patience: int) -> None:
+        """Nothing is seen yet."""
+        self._judge, self._every, self._patience = judge, every, patience
+        self._lowest, self._waited = float("inf"), 0
+
+    def __call__(self, parameters: Tensor, step: int) -> bool:
+        """See `Stop`."""
+        if step % self._every:
+            return False
+        self._waited = 0 if self.look(parameters) else self._waited + 1
+        return self._waited >= self._patience
+
+    def look(self, parameters: Tensor) -> bool:
+        """Whether these are the best so far."""
+        loss = value_of(self._judge, parameters)
+        if not loss < self._lowest:
+            if self._lowest == float("inf"):
+                self.best = parameters.clone()
+            return False
+        self._lowest, self.best = loss, parameters.clone()
+        return True
 
 
 class PolicyTrainer(ABC):
@@ -35,9 +98,11 @@ class PolicyTrainer(ABC):
 
     Attributes:
         name: of the kind of trainer.
+        look_every: steps of the optimiser between two looks at targets that stop it early.
     """
 
     name: str
+    look_every = 1
 
     def __init__(self, *, solve_last_layer: bool = True, ridge: float = 1e-6, held_out: float = 0.1) -> None:
         """Check the options."""
@@ -48,7 +113,9 @@ class PolicyTrainer(ABC):
             raise InvalidFieldError(owner, "held_out", str(held_out), "at least 0 and below 1")
         self.held_out = held_out
 
-    def train(self, policy: GaussianPolicy, targets: PolicyTargets, seed: int) -> TrainingReport:
+    def train(
+        self, policy: GaussianPolicy, targets: PolicyTargets, seed: int, stopping: EarlyStopping | None = None
+    ) -> TrainingReport:
         """Train `policy`, in place; when that fails it is as it was.
 
         The first training fixes the policy's scales. A constant covariance becomes Σ = (Σ_i w_i Λ_i / Σ_i w_i)⁻¹, and a
@@ -58,6 +125,7 @@ class PolicyTrainer(ABC):
             policy: what is trained.
             targets: what it should agree with; those of weight zero are left out.
             seed: of the choice of what is kept out, and of batches.
+            stopping: targets that are kept out in place of a choice, and end the training early.
 
         Raises:
             InvalidFieldError: targets of other sizes than the policy's, or whose mean precision is singular.
@@ -67,9 +135,14 @@ class PolicyTrainer(ABC):
         check_sizes(policy, targets)
         targets = targets.take(np.flatnonzero(targets.weights))
         rng = np.random.default_rng(seed)
-        order = rng.permutation(targets.count)
-        out = int(self.held_out * targets.count)
-        kept, judged = targets.take(np.sort(order[out:])), np.sort(order[:out])
+        if stopping is None:
+            order = rng.permutation(targets.count)
+            out = int(self.held_out * targets.count)
+            kept = targets.take(np.sort(order[out:]))
+            judged = targets.take(np.sort(order[:out])) if out else None
+        else:
+            kept, judged = targets, stopping.targets
+            check_sizes(policy, judged)
         work = copy.copy(policy)
         first = work.trainings == 0
         if first:
@@ -78,12 +151,13 @@ class PolicyTrainer(ABC):
             work.assign(work.parameters, inverse(kept.mean_precision()))
         with one_thread():
             problem = PolicyProblem(work, kept)
+            judge = None if judged is None else PolicyProblem(work, judged, problem.normalisation)
+            watch = None if stopping is None or judge is None else Watch(judge, self.look_every, stopping.patience)
             old = torch.tensor(work.parameters)
-            new, steps = self._run(problem, old, work, rng)
+            new, steps = self._run(problem, old, work, rng, watch)
             before, after = value_of(problem, old), value_of(problem, new)
             held_before = held_after = float("nan")
-            if out:
-                judge = PolicyProblem(work, targets.take(judged), problem.normalisation)
+            if judge is not None:
                 held_before, held_after = value_of(judge, old), value_of(judge, new)
             if not np.isfinite([before, after]).all():
                 raise SolverError(
@@ -100,23 +174,37 @@ class PolicyTrainer(ABC):
         return report
 
     def _run(
-        self, problem: PolicyProblem, parameters: Tensor, policy: GaussianPolicy, rng: np.random.Generator
+        self,
+        problem: PolicyProblem,
+        parameters: Tensor,
+        policy: GaussianPolicy,
+        rng: np.random.Generator,
+        watch: Watch | None,
     ) -> tuple[Tensor, int]:
-        """Last layer, steps, last layer."""
+        """Last layer, steps, last layer; or, with a watch, the best of all that it saw."""
         if self.solve_last_layer:
             parameters = problem.solve_last_layer(parameters, self.ridge)
-        parameters, steps = self._descend(problem, parameters, policy, rng)
+        stop: Stop = watch or (lambda _, __: False)
+        stop(parameters, 0)
+        parameters, steps = self._descend(problem, parameters, policy, rng, stop)
+        if watch is not None:
+            watch.look(parameters)
+            parameters = watch.best
         if self.solve_last_layer:
             parameters = problem.solve_last_layer(parameters, self.ridge)
+        if watch is not None:
+            watch.look(parameters)
+            parameters = watch.best
         return parameters, steps
 
     @abstractmethod
     def _descend(
-        self, problem: PolicyProblem, parameters: Tensor, policy: GaussianPolicy, rng: np.random.Generator
+        self, problem: PolicyProblem, parameters: Tensor, policy: GaussianPolicy, rng: np.random.Generator, stop: Stop
     ) -> tuple[Tensor, int]:
         """Lower `problem.loss` from `parameters` (P,); the new ones, and the number of steps.
 
-        What is to be remembered is written to the policy, which is a copy until all went well.
+        What is to be remembered is written to the policy, which is a copy until all went well. After each step `stop`
+        is asked whether to end there.
         """
 
 
@@ -137,6 +225,7 @@ class AdamTrainer(PolicyTrainer):
     """
 
     name = "adam"
+    look_every = 50
 
     def __init__(
         self,
@@ -159,7 +248,7 @@ class AdamTrainer(PolicyTrainer):
         self.weight_decay = weight_decay
 
     def _descend(
-        self, problem: PolicyProblem, parameters: Tensor, policy: GaussianPolicy, rng: np.random.Generator
+        self, problem: PolicyProblem, parameters: Tensor, policy: GaussianPolicy, rng: np.random.Generator, stop: Stop
     ) -> tuple[Tensor, int]:
         layers = [part.clone().requires_grad_() for part in problem.network.layers(parameters)]
         groups = [
@@ -189,11 +278,14 @@ class AdamTrainer(PolicyTrainer):
             for layer, gradient in zip(layers, torch.autograd.grad(problem.loss(layers, rows), layers), strict=True):
                 layer.grad = gradient
             optimiser.step()
+            taken += 1
+            if stop(flat(layers), iteration + 1):
+                break
         first, second = (
             torch.cat([optimiser.state[layer][key].flatten() for layer in layers]) for key in ("exp_avg", "exp_avg_sq")
         )
-        policy.moments = AdamMoments(first.numpy(), second.numpy(), taken + self.iterations)
-        return torch.cat([layer.detach().flatten() for layer in layers]), self.iterations
+        policy.moments = AdamMoments(first.numpy(), second.numpy(), taken)
+        return flat(layers), iteration + 1
 
 
 class NaturalGradientTrainer(PolicyTrainer):
@@ -234,7 +326,7 @@ class NaturalGradientTrainer(PolicyTrainer):
         self.step_options = NaturalGradientOptions() if step_options is None else step_options
 
     def _descend(
-        self, problem: PolicyProblem, parameters: Tensor, policy: GaussianPolicy, rng: np.random.Generator
+        self, problem: PolicyProblem, parameters: Tensor, policy: GaussianPolicy, rng: np.random.Generator, stop: Stop
     ) -> tuple[Tensor, int]:
         bound = self.kl_step
         for taken in range(self.iterations):
@@ -253,6 +345,8 @@ class NaturalGradientTrainer(PolicyTrainer):
             if not step.accepted:
                 return parameters, taken
             parameters = step.parameters
+            if stop(parameters, taken + 1):
+                return parameters, taken + 1
             if step.objective_before - step.objective < self.tolerance * abs(step.objective_before):
                 return parameters, taken + 1
             bound = 4.0 * step.kl
@@ -275,6 +369,11 @@ def inverse(precision: np.ndarray) -> np.ndarray:
         allowed = "positive definite on the average: an action no target is sure about has no covariance"
         raise InvalidFieldError("PolicyTargets", "precisions", "a singular mean", allowed) from error
     return factor.T @ factor
+
+
+def flat(layers: Sequence[Tensor]) -> Tensor:
+    """θ (P,) of layers that are trained."""
+    return torch.cat([layer.detach().flatten() for layer in layers])
 
 
 def value_of(problem: PolicyProblem, parameters: Tensor) -> float:
