@@ -277,6 +277,21 @@ def report(
 
 
 @app.command()
+def export(
+    bags: Annotated[Path, typer.Option(help="Directory of bags, or a bag.")],
+    format: Annotated[str, typer.Option(help="lerobot, hdf5, parquet or rerun.")],
+    output: Annotated[Path, typer.Option(help="New file or directory.")],
+    task: Annotated[
+        str | None, typer.Option("--task", "-t", help="For what the bags do not tell, and for rerun's robot.")
+    ] = None,
+) -> None:
+    """Write recorded trials as a data set for other tools, or as a scene to look at."""
+    from mbpl_control.cli.export import export
+
+    print(f"{export(bags, format, output, task)} trials: {output}")
+
+
+@app.command()
 def demo(
     view: Annotated[bool, typer.Option("--view", help="Open a viewer in the browser.")] = False,
     task: TaskOption = "arm_reach",

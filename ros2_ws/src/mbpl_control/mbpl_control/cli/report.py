@@ -41,9 +41,10 @@ def report(directories: Sequence[Path], task: str | None, output: Path | None) -
         except BagError as error:
             if not mine:
                 raise FileFormatError(f"{directory}: holds neither a run (run.yaml) nor a bag") from error
-    story = RecordedStory(page, load_task(task) if task is not None else None)
+    given = load_task(task) if task is not None else None
+    story = RecordedStory(page, given)
     if bags:
         with Progress(console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task("reading bags", total=len(bags))
-            story.add_all(read_all(bags, story.task, lambda done, _: progress.update(bar, completed=done)))
+            story.add_all(read_all(bags, given, lambda done, _: progress.update(bar, completed=done)))
     return write_runs(runs, page, story.plates(), story.rows, story.notes)

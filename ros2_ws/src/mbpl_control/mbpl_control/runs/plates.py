@@ -93,7 +93,7 @@ def run_plates(runs: Sequence[Series], anchor: str = "", of: str = "") -> tuple[
             "steps",
             "How far each step went",
             "What the learner reports of its own steps, by start condition: a step maximises the improvement within "
-            "KL(new ‖ old) ≤ ε, and η is the price of that bound. A number that never changed stands in the table only.",
+            "KL(new ‖ old) ≤ ε, and η is the price of that bound. What never changed stands in the table only.",
             [n for n in names if n not in (*OUTCOME, *POLICY, *MODEL) and _varies(runs, n)],
         ),
         (

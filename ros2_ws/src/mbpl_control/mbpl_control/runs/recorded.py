@@ -11,14 +11,14 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from mbpl_control.bags.recorded import RecordedTrial
+from mbpl_control.bags.task_lookup import TaskLookup
 from mbpl_control.core import LinearGaussianController
-from mbpl_control.core.errors import MbplError
 from mbpl_control.core.validation import Array
 from mbpl_control.report.figures import INK, PALETTE, SIZE, Plate, panel
 from mbpl_control.report.motion import MOST_STARTS, TARGET, Path3, Tube3, plane_of, spatial_panel
 from mbpl_control.report.tube import frame_tube
 from mbpl_control.runs.report import TrialRow, number
-from mbpl_control.tasks import Task, load_task
+from mbpl_control.tasks import Task
 
 #: Trials of a task that are drawn; those beyond stand in the table.
 MOST_DRAWN = 400
@@ -56,15 +56,13 @@ class RecordedStory:
 
     Attributes:
         rows: of the table.
-        notes: what could not be drawn, and why.
     """
 
     def __init__(self, page: Path, task: Task | None = None) -> None:
         """Begin without a trial."""
-        self.page, self.task = page, task
+        self.page, self.lookup = page, TaskLookup(task)
         self.rows: list[TrialRow] = []
-        self.notes: list[str] = []
-        self._tasks: dict[tuple[str, str], Task | None] = {}
+        self._tasks: dict[tuple[str, str], Task] = {}
         self._drawn: dict[tuple[str, str], list[Drawn]] = {}
         self._laws: dict[tuple[str, str], dict[int, tuple[str, LinearGaussianController]]] = {}
         self._left: dict[tuple[str, str], int] = {}
@@ -77,7 +75,7 @@ class RecordedStory:
     def add(self, recorded: RecordedTrial) -> None:
         """Take in a trial."""
         trial = recorded.trial
-        task = self._task_of(recorded)
+        task = self.lookup.of(trial)
         link = Path(os.path.relpath(recorded.path.absolute(), self.page.parent.absolute())).as_posix() + "/"
         known = task is not None and trial.condition >= 0
         distances = np.full(trial.steps + 1, np.nan)
@@ -104,6 +102,7 @@ class RecordedStory:
             return
         assert task is not None  # noqa: S101 - known
         key = (task.name, task.hash)
+        self._tasks[key] = task
         mine = self._drawn.setdefault(key, [])
         if len(mine) >= MOST_DRAWN:
             self._left[key] = self._left.get(key, 0) + 1
@@ -117,42 +116,21 @@ class RecordedStory:
         if law is not None and law.state == task.robot.state and np.any(law.covariances):
             self._laws.setdefault(key, {}).setdefault(trial.condition, (trial.controller, law))
 
+    @property
+    def notes(self) -> list[str]:
+        """What could not be drawn, and why."""
+        return [f"No figures of recorded trials of '{name}': {why}." for (name, _), why in self.lookup.missing.items()]
+
     def plates(self) -> list[Plate]:
         """The figures of all tasks."""
         out: list[Plate] = []
         for i, (key, drawn) in enumerate(self._drawn.items()):
-            task = self._tasks.get(key) or self.task
-            assert task is not None  # noqa: S101 - drawn with it
+            task = self._tasks[key]
             anchor, of = f"b{i + 1}-", f": {task.name}" if len(self._drawn) > 1 else ""
             left = self._left.get(key, 0)
             more = f" The first {len(drawn)} trials are drawn; {left} more stand in the table only." if left else ""
             out += _plates(task, drawn, self._laws.get(key, {}), anchor, of, more)
         return out
-
-    def _task_of(self, recorded: RecordedTrial) -> Task | None:
-        if self.task is not None:
-            return self.task
-        key = (recorded.trial.task, recorded.trial.task_hash)
-        if key not in self._tasks:
-            self._tasks[key] = self._look_up(*key)
-        return self._tasks[key]
-
-    def _look_up(self, name: str, task_hash: str) -> Task | None:
-        if not name:
-            self.notes.append("Bags that name no task have no figures: give theirs with --task.")
-            return None
-        try:
-            task = load_task(name)
-        except MbplError as error:
-            self.notes.append(f"No figures of task '{name}': {error}. Give its file with --task.")
-            return None
-        if task.hash != task_hash:
-            self.notes.append(
-                f"No figures of task '{name}' as recorded ({task_hash}): it is another by now ({task.hash}). "
-                "Give the file of then with --task."
-            )
-            return None
-        return task
 
 
 def _plates(
@@ -266,8 +244,8 @@ def _side_by_side(drawn: list[Drawn], colors: dict[str, str], anchor: str, of: s
     return Plate(
         anchor + "controllers",
         "Controllers side by side" + of,
-        f"Teachers and students among them. Left, the distance at the end, a dot a trial and a bar at the median; right, "
-        f"the fraction of trials that met the task's rule. {told}.",
+        f"Teachers and students among them. Left, the distance at the end, a dot a trial and a bar at the median; "
+        f"right, the fraction of trials that met the task's rule. {told}.",
         (
             panel(distances, "distance at the end", "m or rad", "", SIZE),
             panel(successes, "success", "fraction of the trials", "", SIZE),
