@@ -24,10 +24,10 @@ def runs(task_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("runs")
     task = load_task(task_files / "reacher_2link.yaml")
     for seed in (0, 1):
-        options = {"samples": 3, "variant": None}
+        options = {"samples": 2, "variant": None}
         about = RunDescription("gps", task.name, str(task.path), task.hash, "mujoco", seed, ITERATIONS, options)
-        short = task.learning.gps.model_copy(update={"policy_iterations": 60})
-        changes = {"iterations": ITERATIONS, "samples": 3, "gps": short}
+        short = task.learning.gps.model_copy(update={"policy_iterations": 40, "neighbours": 1, "hidden": [8]})
+        changes = {"iterations": ITERATIONS, "samples": 2, "gps": short}
         learner = GuidedPolicySearch(task, seed, task.learning.model_copy(update=changes))
         directory = RunDirectory.create(root / f"seed-{seed}", about)
         with TrialPool(AgentRecipe.in_lockstep(task), "inline") as pool:

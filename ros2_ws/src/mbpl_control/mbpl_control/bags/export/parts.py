@@ -124,4 +124,4 @@ def check_version(version: Any, where: str) -> None:
         FileFormatError: it is another.
     """
     if isinstance(version, bool) or not isinstance(version, (int, np.integer)) or not 1 <= version <= SCHEMA_VERSION:
-        raise FileFormatError(f"{where}: schema version {version!r}; this mbpl reads 1 to {SCHEMA_VERSION}")
+        raise FileFormatError(f"{where}: schema version {version}; this mbpl reads 1 to {SCHEMA_VERSION}")
