@@ -1,4 +1,4 @@
-"""A trial as a Rerun recording, read back by Rerun: the robot's bodies are where its kinematics have them, all along."""
+"""A trial as a Rerun recording, read back by Rerun: every body is where MuJoCo has it, at every step."""
 
 from __future__ import annotations
 
@@ -87,11 +87,71 @@ def test_every_body_is_where_mujoco_has_it_at_every_step_with_its_shape(
     shown = {int(model.geom_bodyid[g]) for g in range(model.ngeom) if model.geom_group[g] <= 2} - {0}
     assert shown and all(shapes[b] for b in shown)
     assert all(found[e]["static"] for entities in shapes.values() for e in entities)
-    if name == "panda_reach":
-        meshes = [e for e in found if any(c.endswith("Mesh3D:vertex_positions") for c in found[e])]
-        assert len(meshes) >= 7
-        vertices = np.concatenate([np.array(column(found[e], "Mesh3D:vertex_positions")[0]) for e in meshes])
-        assert np.isfinite(vertices).all() and np.abs(vertices).max() < 1.0
+
+
+#: One joint, and a geom of every shape that has one, each with a pose of its own.
+SHAPES = """
+<mujoco model="shapes">
+  <asset><mesh name="wedge" vertex="0 0 0  0.2 0 0  0 0.1 0  0 0 0.3"/></asset>
+  <worldbody>
+    <geom name="floor" type="plane" size="0 0 1"/>
+    <body name="link">
+      <joint name="turn" type="hinge" axis="0 1 0" range="-3 3" limited="true"/>
+      <geom name="box" type="box" size="0.1 0.2 0.3" pos="0 0 0.1" rgba="1 0 0 1"/>
+      <geom name="ball" type="sphere" size="0.07"/>
+      <geom name="egg" type="ellipsoid" size="0.1 0.2 0.05"/>
+      <geom name="can" type="cylinder" size="0.05 0.2"/>
+      <geom name="rod" type="capsule" fromto="0.1 0.2 0.3  0.4 0.2 0.7" size="0.03"/>
+      <geom name="wedge" type="mesh" mesh="wedge"/>
+    </body>
+  </worldbody>
+  <actuator><motor name="turn" joint="turn" ctrlrange="-1 1" ctrllimited="true"/></actuator>
+</mujoco>
+"""
+TASK = """
+robot: {model: shapes.xml}
+horizon: 7
+dt: 0.02
+start: {train: [{positions: [0.0]}]}
+cost: [{term: state, block: velocities, weight: 1.0}]
+"""
+
+
+@needs_rerun
+def test_every_kind_of_shape_has_its_size_and_stands_where_the_model_puts_it(tmp_path: Path) -> None:
+    (tmp_path / "shapes.xml").write_text(SHAPES)
+    (tmp_path / "shapes.yaml").write_text(TASK)
+    task = load_task(tmp_path / "shapes.yaml")
+    found = read_back(write_rerun(trial_of(task, tmp_path), task, tmp_path / "trial.rrd"))
+
+    def of(geom: str, ending: str) -> np.ndarray:
+        return np.array(column(found[f"/robot/link/{geom}"], ending)[0])
+
+    np.testing.assert_allclose(of("box", "Boxes3D:half_sizes"), [[0.1, 0.2, 0.3]], rtol=1e-6)
+    np.testing.assert_allclose(of("box", "Transform3D:translation"), [[0.0, 0.0, 0.1]], atol=1e-7)
+    np.testing.assert_allclose(of("ball", "Ellipsoids3D:half_sizes"), [[0.07] * 3], rtol=1e-6)
+    np.testing.assert_allclose(of("egg", "Ellipsoids3D:half_sizes"), [[0.1, 0.2, 0.05]], rtol=1e-6)
+    assert (of("can", "Cylinders3D:lengths").item(), of("can", "Cylinders3D:radii").item()) == pytest.approx(
+        (0.4, 0.05)
+    )
+    # Rerun's capsule goes from the origin of its entity along z: from one end of MuJoCo's to the other
+    (start,) = of("rod", "Transform3D:translation")
+    x, y, z, w = of("rod", "Transform3D:quaternion")[0]
+    along = np.array([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)])
+    end = start + of("rod", "Capsules3D:lengths").item() * along
+    ends = sorted([start.tolist(), end.tolist()])
+    np.testing.assert_allclose(ends, [[0.1, 0.2, 0.3], [0.4, 0.2, 0.7]], atol=1e-6)
+    # MuJoCo moves the vertices of a mesh to its own centre, and the geom back by as much
+    (shift,) = of("wedge", "Transform3D:translation")
+    x, y, z, w = of("wedge", "Transform3D:quaternion")[0]
+    matrix = np.empty(9)
+    mujoco.mju_quat2Mat(matrix, np.array([w, x, y, z]))
+    vertices = shift + of("wedge", "Mesh3D:vertex_positions") @ matrix.reshape(3, 3).T
+    corners = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.3], [0.0, 0.1, 0.0], [0.2, 0.0, 0.0]]
+    order = np.lexsort(np.round(vertices, 4).T[::-1])
+    np.testing.assert_allclose(vertices[order], corners, atol=1e-6)
+    assert of("wedge", "Mesh3D:triangle_indices").shape == (4, 3)
+    assert "/robot/world/floor" in found
 
 
 @needs_rerun
