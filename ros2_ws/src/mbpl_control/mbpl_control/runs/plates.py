@@ -44,6 +44,8 @@ LOGARITHMIC = (
 OUTCOME = ("cost", "success", "mean_cost", "mean_success", "distance", "mean_distance")
 MODEL = ("one_step_error", "held_out_error", "rank")
 POLICY = ("policy_cost", "policy_success", "held_out_success", "policy_distance", "disagreement")
+#: Counts that are mostly the same throughout.
+COUNTS = ("discarded", "rank")
 #: Dashes of seeds, so that neither colour nor order has to tell them apart.
 DASHES = ("-", (0, (5, 1.5)), (0, (2, 1.2)), (0, (6, 1.5, 1, 1.5)), (0, (1, 1)))
 
@@ -93,15 +95,15 @@ def run_plates(runs: Sequence[Series], anchor: str = "", of: str = "") -> tuple[
             "steps",
             "How far each step went",
             "What the learner reports of its own steps, by start condition: a step maximises the improvement within "
-            "KL(new ‖ old) ≤ ε, and η is the price of that bound. What never changed stands in the table only.",
-            [n for n in names if n not in (*OUTCOME, *POLICY, *MODEL) and _varies(runs, n)],
+            "KL(new ‖ old) ≤ ε, and η is the price of that bound. A count that never changed stands in the table only.",
+            [n for n in names if n not in (*OUTCOME, *POLICY, *MODEL) and _worth_a_panel(runs, n)],
         ),
         (
             "model",
             "Model error",
             "Root mean square of x' − (A x + B u + c) over steps, trials and coordinates of the state: on the trials "
             "the local dynamics were fitted to, and on one that a second fit left out.",
-            [n for n in names if n in MODEL and _varies(runs, n)],
+            [n for n in names if n in MODEL and _worth_a_panel(runs, n)],
         ),
     )
     plates = [
@@ -112,7 +114,9 @@ def run_plates(runs: Sequence[Series], anchor: str = "", of: str = "") -> tuple[
     return (*plates, time_plate(runs, anchor, of))
 
 
-def _varies(runs: Sequence[Series], name: str) -> bool:
+def _worth_a_panel(runs: Sequence[Series], name: str) -> bool:
+    if name not in COUNTS:
+        return True
     values = [float(row[name]) for run in runs for report in run.reports for row in report.rows if name in row]
     return len({value for value in values if np.isfinite(value)}) > 1
 

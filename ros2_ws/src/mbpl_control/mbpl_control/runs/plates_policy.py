@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from mbpl_control.report.figures import INK, PALETTE, SIZE, Plate, panel
 from mbpl_control.runs.plates import DASHES, Series, conditions, mean_known, series
@@ -57,7 +57,7 @@ def _over_iterations(runs: Sequence[Series], teacher: str, student: str, label: 
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(fontsize=7.0)
 
-    return panel(draw, f"{label}, mean over starts", "iteration", label, SIZE)
+    return panel(draw, "mean over starts", "iteration", label, SIZE)
 
 
 def _last(runs: Sequence[Series], teacher: str, student: str, label: str) -> str:
@@ -78,9 +78,14 @@ def _last(runs: Sequence[Series], teacher: str, student: str, label: str) -> str
         if low > 0.0:
             axes.set_xscale("log")
             axes.set_yscale("log")
+            # three numbers a decade, or those of a short axis run into each other
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                axis.set_minor_formatter(NullFormatter())
         axes.legend(fontsize=7.0)
 
-    return panel(draw, f"{label}, each start, last iteration", "teacher", "student", SIZE)
+    return panel(draw, "each start, last iteration", f"teacher: {label}", "student", SIZE)
 
 
 def _taught(run: Series, teacher: str) -> list[float | int | str]:
