@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from mbpl_control.bags.recorded import find_bags, read_all
+from mbpl_control.bags.recorded import find_bags
 from mbpl_control.core.errors import BagError, FileFormatError
 from mbpl_control.runs.recorded import RecordedStory
 from mbpl_control.runs.report import find_runs, write_runs
@@ -25,7 +25,7 @@ def report(directories: Sequence[Path], task: str | None, output: Path | None) -
 
     Raises:
         FileFormatError: a directory is missing, or has neither run nor bag.
-        BagError: a bag cannot be read.
+        RefusedError: there is nothing to tell: no iteration, and no bag that can be read.
     """
     page = output or directories[0] / "report.html"
     if not page.absolute().parent.is_dir():
@@ -41,10 +41,9 @@ def report(directories: Sequence[Path], task: str | None, output: Path | None) -
         except BagError as error:
             if not mine:
                 raise FileFormatError(f"{directory}: holds neither a run (run.yaml) nor a bag") from error
-    given = load_task(task) if task is not None else None
-    story = RecordedStory(page, given)
+    story = RecordedStory(page, load_task(task) if task is not None else None)
     if bags:
         with Progress(console=Console(stderr=True), transient=True) as progress:
-            bar = progress.add_task("reading bags", total=len(bags))
-            story.add_all(read_all(bags, given, lambda done, _: progress.update(bar, completed=done)))
+            for path in progress.track(bags, description="reading bags"):
+                story.add_bag(path)
     return write_runs(runs, page, story.plates(), story.rows, story.notes)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from mbpl_control.bags.recorded import RecordedTrial
+from mbpl_control.bags.recorded import RecordedTrial, read_all
 from mbpl_control.bags.task_lookup import TaskLookup
 from mbpl_control.core import LinearGaussianController
+from mbpl_control.core.errors import BagError
 from mbpl_control.core.validation import Array
 from mbpl_control.report.figures import INK, PALETTE, SIZE, Plate, panel
 from mbpl_control.report.motion import MOST_STARTS, TARGET, Path3, Tube3, plane_of, spatial_panel
@@ -56,21 +56,26 @@ class RecordedStory:
 
     Attributes:
         rows: of the table.
+        unread: why a bag could not be read, for each such bag.
     """
 
     def __init__(self, page: Path, task: Task | None = None) -> None:
         """Begin without a trial."""
         self.page, self.lookup = page, TaskLookup(task)
         self.rows: list[TrialRow] = []
+        self.unread: list[str] = []
         self._tasks: dict[tuple[str, str], Task] = {}
         self._drawn: dict[tuple[str, str], list[Drawn]] = {}
         self._laws: dict[tuple[str, str], dict[int, tuple[str, LinearGaussianController]]] = {}
         self._left: dict[tuple[str, str], int] = {}
 
-    def add_all(self, trials: Iterable[RecordedTrial]) -> None:
-        """Take in trials; each may be forgotten then."""
-        for recorded in trials:
-            self.add(recorded)
+    def add_bag(self, path: Path) -> None:
+        """Take in the trials of a bag, one in memory at a time; a bag that cannot be read is a note that says why."""
+        try:
+            for recorded in read_all([path], self.lookup.given):
+                self.add(recorded)
+        except BagError as error:
+            self.unread.append(f"Not told: {error}.")
 
     def add(self, recorded: RecordedTrial) -> None:
         """Take in a trial."""
@@ -118,8 +123,9 @@ class RecordedStory:
 
     @property
     def notes(self) -> list[str]:
-        """What could not be drawn, and why."""
-        return [f"No figures of recorded trials of '{name}': {why}." for (name, _), why in self.lookup.missing.items()]
+        """What could not be read or drawn, and why."""
+        missing = self.lookup.missing.items()
+        return self.unread + [f"No figures of recorded trials of '{name}': {why}." for (name, _), why in missing]
 
     def plates(self) -> list[Plate]:
         """The figures of all tasks."""

@@ -156,7 +156,7 @@ def write_runs(
     """
     runs = [_told(directory, directories, path) for directory in directories]
     if not runs and not rows:
-        raise RefusedError(f"{path.parent}: neither a run nor a bag, so there is nothing to report")
+        raise RefusedError(" ".join(["no run, and no bag that can be read, so there is nothing to report.", *notes]))
     groups: dict[tuple[str, str], list[ToldRun]] = {}
     for run in runs:
         groups.setdefault(run.group, []).append(run)
