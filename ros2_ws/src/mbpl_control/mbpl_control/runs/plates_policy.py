@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
-from mbpl_control.report.figures import INK, PALETTE, SIZE, Plate, panel
+from mbpl_control.report.figures import INK, PALETTE, SIZE, Plate, panel, plain_log
 from mbpl_control.runs.plates import DASHES, Series, conditions, mean_known, series
 
 TEACHER, STUDENT = PALETTE[0], PALETTE[1]
@@ -78,11 +78,8 @@ def _last(runs: Sequence[Series], teacher: str, student: str, label: str) -> str
         if low > 0.0:
             axes.set_xscale("log")
             axes.set_yscale("log")
-            # three numbers a decade, or those of a short axis run into each other
-            for axis in (axes.xaxis, axes.yaxis):
-                axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-                axis.set_minor_formatter(NullFormatter())
+            plain_log(axes.xaxis)
+            plain_log(axes.yaxis)
         axes.legend(fontsize=7.0)
 
     return panel(draw, "each start, last iteration", f"teacher: {label}", "student", SIZE)

@@ -14,7 +14,7 @@ from mbpl_control.bags.task_lookup import TaskLookup
 from mbpl_control.core import LinearGaussianController
 from mbpl_control.core.errors import BagError
 from mbpl_control.core.validation import Array
-from mbpl_control.report.figures import INK, PALETTE, SIZE, Plate, panel
+from mbpl_control.report.figures import INK, PALETTE, SIZE, Plate, panel, plain_log
 from mbpl_control.report.motion import MOST_STARTS, TARGET, Path3, Tube3, plane_of, spatial_panel
 from mbpl_control.report.tube import frame_tube
 from mbpl_control.runs.report import TrialRow, number
@@ -232,6 +232,7 @@ def _side_by_side(drawn: list[Drawn], colors: dict[str, str], anchor: str, of: s
             if len(values):
                 axes.plot([np.median(values)] * 2, [i - 0.38, i + 0.38], color=INK, linewidth=1.8)
         axes.set_xscale("log")
+        plain_log(axes.xaxis)
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.4, -0.6)
 
