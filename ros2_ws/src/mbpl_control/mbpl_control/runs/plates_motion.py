@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from mbpl_control.core import LinearGaussianController, LinearGaussianDynamics, Trial
 from mbpl_control.core.errors import MbplError
-from mbpl_control.core.validation import Array
+from mbpl_control.core.validation import Array, Indices
 from mbpl_control.report.figures import PALETTE, SIZE, Plate, panel
 from mbpl_control.report.motion import MOST_STARTS, Path3, Tube3, plane_of, spatial_panel, time_panel
 from mbpl_control.report.tube import fitted_tube, frame_spread
@@ -84,7 +84,7 @@ def _part(saved: SavedIteration, name: str, condition: int) -> Path | None:
 
 
 def _in_space(
-    task: Task, groups: dict[int, list[Trial]], tubes: dict[int, tuple[Array, Array]], joints: Array
+    task: Task, groups: dict[int, list[Trial]], tubes: dict[int, tuple[Array, Array]], joints: Indices
 ) -> list[str]:
     frame = task.success_frame
     assert frame is not None  # noqa: S101 - the caller sees to it
@@ -120,7 +120,7 @@ def _in_space(
 
 
 def _of_joints(
-    task: Task, groups: dict[int, list[Trial]], tubes: dict[int, tuple[Array, Array]], joints: Array
+    task: Task, groups: dict[int, list[Trial]], tubes: dict[int, tuple[Array, Array]], joints: Indices
 ) -> list[str]:
     panels = []
     for c, mine in groups.items():

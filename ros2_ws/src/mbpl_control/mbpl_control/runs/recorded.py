@@ -181,7 +181,7 @@ def _paths(
         tube = None
         if c in laws:
             name, law = laws[c]
-            applied = replace(law, nominal_actions=law.nominal_actions + law.feedforward, feedforward=None)
+            applied = replace(law, nominal_actions=law.planned_actions, feedforward=np.zeros_like(law.feedforward))
             tube = Tube3(*frame_tube(task, applied), color=colors[name])
             tubes += 1
         panels.append(spatial_panel(f"start {c}", paths, tube, task.condition(c).target, plane))

@@ -96,7 +96,7 @@ def _own(group: Any, name: str, kind: type, where: str) -> Any:
     """A member that lies in the file itself: a link may lead to any other file of the user."""
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         raise FileFormatError(f"{where}: '{name}' is a link out of the file, or missing")
-    member = group[name]
+    member: Any = group[name]
     if not isinstance(member, kind) or (kind is h5py.Dataset and (member.is_virtual or member.external)):
         raise FileFormatError(f"{where}: '{name}' is not what a trial has there, or lies in another file")
     return member

@@ -82,7 +82,7 @@ def recorded_of(text: str, arrays: Mapping[str, Array], where: str) -> RecordedT
                 metadata=told["metadata"],
             )
         action = ActionDefinition.from_dict(header["action"])
-        taken = {name: arrays[name] for name in TRIAL_ARRAYS}
+        taken: dict[str, Any] = {name: arrays[name] for name in TRIAL_ARRAYS}
         # no rows tell no width
         taken["actions"] = taken["actions"].reshape(-1, action.size)
         trial = Trial(
