@@ -97,7 +97,10 @@ def _own(group: Any, name: str, kind: type, where: str) -> Any:
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         raise FileFormatError(f"{where}: '{name}' is a link out of the file, or missing")
     member: Any = group[name]
-    if not isinstance(member, kind) or (kind is h5py.Dataset and (member.is_virtual or member.external)):
+    elsewhere = kind is h5py.Dataset and (
+        getattr(member, "is_virtual", False) or getattr(member, "external", None) is not None
+    )
+    if not isinstance(member, kind) or elsewhere:
         raise FileFormatError(f"{where}: '{name}' is not what a trial has there, or lies in another file")
     return member
 

@@ -58,7 +58,7 @@ def arrays_of(recorded: RecordedTrial) -> dict[str, Array]:
     return arrays
 
 
-def recorded_of(text: str, arrays: Mapping[str, Array], where: str) -> RecordedTrial:
+def recorded_of(text: str, arrays: Mapping[str, Any], where: str) -> RecordedTrial:
     """The recorded trial of a header and its arrays, as it was.
 
     Args:
