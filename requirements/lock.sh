@@ -13,5 +13,6 @@ compile() { # NAME [CONSTRAINTS]: NAME.in -> NAME.txt
 compile mbpl
 compile ros_jazzy mbpl.txt
 compile ray mbpl.txt
+compile rerun mbpl.txt
 compile crocoddyl
 compile docs

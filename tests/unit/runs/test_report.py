@@ -12,7 +12,7 @@ from mbpl_control.agents.recipe import AgentRecipe
 from mbpl_control.core import RefusedError
 from mbpl_control.learning.learner import IterationReport
 from mbpl_control.runs import RunDirectory, TrainingRun
-from mbpl_control.runs.plates import numeric_columns, run_plates
+from mbpl_control.runs.plates import Series, numeric_columns, run_plates
 from mbpl_control.runs.report import artefacts, write_report
 
 
@@ -56,7 +56,7 @@ def test_events_and_missing_numbers_are_told_as_they_are() -> None:
     )
     reports = [IterationReport(1, rows, ("<b>one</b> trial was discarded",), {"trials": 2.0})]
     assert numeric_columns(reports) == ["condition", "cost", "eta"]
-    plates = run_plates(reports)
+    plates = run_plates([Series("seed 3", reports)])
     assert [plate.key for plate in plates] == ["learning", "steps", "time"]
     assert "trials 2.00 s" in plates[-1].caption
 

@@ -261,6 +261,37 @@ app.command()(fit)
 
 
 @app.command()
+def report(
+    directories: Annotated[list[Path], typer.Argument(help="Of training runs, of bags, or of both.")],
+    task: Annotated[
+        str | None, typer.Option("--task", "-t", help="Of the bags, where its name there no longer leads to it.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The page; report.html in the first directory unless given.")
+    ] = None,
+) -> None:
+    """Write one self-contained page about training runs and recorded trials."""
+    from mbpl_control.cli.report import report
+
+    print(report(directories, task, output))
+
+
+@app.command()
+def export(
+    bags: Annotated[Path, typer.Option(help="Directory of bags, or a bag.")],
+    format: Annotated[str, typer.Option(help="lerobot, hdf5, parquet or rerun.")],
+    output: Annotated[Path, typer.Option(help="New file or directory.")],
+    task: Annotated[
+        str | None, typer.Option("--task", "-t", help="For what the bags do not tell, and for rerun's robot.")
+    ] = None,
+) -> None:
+    """Write recorded trials as a data set for other tools, or as a scene to look at."""
+    from mbpl_control.cli.export import export
+
+    print(f"{export(bags, format, output, task)} trials: {output}")
+
+
+@app.command()
 def demo(
     view: Annotated[bool, typer.Option("--view", help="Open a viewer in the browser.")] = False,
     task: TaskOption = "arm_reach_few",

@@ -9,7 +9,7 @@ from mbpl_control.demo.program import LEARNED, POLICY
 from mbpl_control.demo.records import DemoResult, TrialRecord
 from mbpl_control.demo.styles import LABELS, TARGET, TIME, draw_commands
 from mbpl_control.report.figures import PALETTE, Plate, panel
-from mbpl_control.runs.plates import curve, time_plate
+from mbpl_control.runs.plates import Series, curve, time_plate
 
 
 def learning_plates(result: DemoResult) -> tuple[Plate, ...]:
@@ -17,6 +17,7 @@ def learning_plates(result: DemoResult) -> tuple[Plate, ...]:
     learned = result.learned
     if learned is None:
         return ()
+    runs = [Series("learning", learned.reports)]
     first, last = learned.reports[0], learned.reports[-1]
     curves = Plate(
         "learning",
@@ -27,9 +28,9 @@ def learning_plates(result: DemoResult) -> tuple[Plate, ...]:
         f"is a start condition, the strong one their mean, which fell from {first.mean('cost'):.0f} to "
         f"{last.mean('cost'):.0f}. Right, the policy alone, without noise, before each iteration; the starts without "
         "a line on the left are held out: nothing was learned from them.",
-        tuple(curve(learned.reports, name) for name in ("cost", "distance", "policy_distance")),
+        tuple(curve(runs, name) for name in ("cost", "distance", "policy_distance")),
     )
-    return curves, _outcome_plate(result), time_plate(learned.reports)
+    return curves, _outcome_plate(result), time_plate(runs)
 
 
 def _outcome_plate(result: DemoResult) -> Plate:

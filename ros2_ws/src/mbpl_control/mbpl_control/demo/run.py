@@ -39,8 +39,8 @@ from mbpl_control.demo.records import BagCheck, DemoResult, SwapRecord, TrialRec
 from mbpl_control.demo.report import write_report
 from mbpl_control.demo.session import MPC_PLANNER, PLANNER, START_DEADLINE, Session
 from mbpl_control.demo.summary import as_json, judge, promise_lines, rows, terminal_table
-from mbpl_control.demo.tube import frame_tube
 from mbpl_control.nodes.client import GraphClient
+from mbpl_control.report.tube import frame_tube
 from mbpl_control.tasks import Task, load_task
 
 RATE = 200.0
@@ -304,7 +304,7 @@ def _result(
 ) -> DemoResult:
     """All that the report tells."""
     sampled = next(t for t in records if t.spec.controller == SAMPLED)
-    planned, tube = frame_tube(task, read_law(task, sampled.bag))
+    planned, spread = frame_tube(task, read_law(task, sampled.bag))
     frame, target = task.success_frame, task.condition(0).target
     assert frame is not None and target is not None
     return DemoResult(
@@ -318,7 +318,7 @@ def _result(
         seed=seed,
         trials=tuple(records),
         swaps=tuple(runs),
-        tube=tube,
+        tube=np.sqrt(np.einsum("tii->ti", spread)),
         planned=planned,
         skeletons={t.spec.name: _skeleton(task, t) for t in records},
         bags=tuple(checks),

@@ -11,7 +11,9 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 #: Ink of axes and text: replaced by the page's own, so that a panel suits a light page and a dark one.
 INK, FAINT = "#102030", "#102031"
@@ -67,6 +69,13 @@ class Plate:
     title: str
     caption: str
     panels: tuple[str, ...]
+
+
+def plain_log(axis: Axis) -> None:
+    """Three plain numbers a decade on a logarithmic axis, or those of a short one run into each other."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def panel(draw: Callable[[Axes], None], title: str, x: str = "", y: str = "", size: tuple[float, float] = SIZE) -> str:
