@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbpl_control.core import Trial
-from mbpl_control.core.alignment import SAME_INSTANT, knots_of, place, step_means
+from mbpl_control.core.alignment import SAME_INSTANT, Placement, Stamps, knots_of, place, step_means
 from mbpl_control.core.errors import RefusedError
 from mbpl_control.core.validation import Array
 from mbpl_control.costs.sum_cost import SumCost
@@ -120,10 +120,17 @@ class TrialCollector:
             RefusedError: too much of it got lost.
         """
         assert self.start_ns is not None  # noqa: S101 - nothing is told before it
-        knots = self.start_ns + self._dt_ns * np.arange(step, step + 2)
-        states, _, _ = self._at(knots)
-        actions, _ = self._actions(knots)
+        knots = knots_of(self.start_ns + step * self._dt_ns, self.task.dt, 1)
+        states = self._place(knots).of(np.array([s.x for s in self._states]), self.task.state.space)
+        actions, _ = self._step_means(knots)
         return states[0], actions[0], states[1]
+
+    def _place(self, knots: Stamps) -> Placement:
+        return place(knots, np.array([s.stamp_ns for s in self._states]), self.task.dt)
+
+    def _step_means(self, knots: Stamps) -> tuple[Array, int]:
+        stamps, values = zip(*self._commands, strict=True)
+        return step_means(knots, np.array(stamps), np.array(values))
 
     def trial(self, stop_reason: str = "completed") -> tuple[Trial, Array]:
         """The trial, and the robot's own states (T+1, nq + nv); fewer steps when it was stopped early.
@@ -139,11 +146,10 @@ class TrialCollector:
         if self.start_ns is None or steps == 0:
             raise RefusedError(f"the trial of '{self.controller}' ended before its first step was over: {stop_reason}")
         knots = knots_of(self.start_ns, self.task.dt, steps)
-        placed = place(knots, np.array([s.stamp_ns for s in self._states]), self.task.dt)
+        placed = self._place(knots)
         states = placed.of(np.array([s.x for s in self._states]), self.task.state.space)
         robot = placed.of(np.array([s.robot for s in self._states]), self.task.robot.state.space)
-        stamps, values = zip(*self._commands, strict=True)
-        actions, filled = step_means(knots, np.array(stamps), np.array(values))
+        actions, filled = self._step_means(knots)
         done = steps == self.steps and stop_reason == "completed"
         costs, success = np.zeros(0), False
         if done:
