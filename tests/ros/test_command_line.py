@@ -47,7 +47,7 @@ def test_status_switch_trial_and_estop_do_what_they_say(client: GraphClient, tmp
     outcome = json.loads(ran.stdout)
     assert outcome["success"] and outcome["steps"] == 125 and outcome["bag"] == str(bag)
     assert file.is_file()
-    shown = json.loads(mbpl("bag", str(bag), "--json").stdout)
+    shown = json.loads(mbpl("bags", "info", str(bag), "--json").stdout)
     assert shown["complete"] and shown["metadata"]["controller"] == "ilqr_feedback"
 
     assert "latched" in mbpl("estop", "--reason", "a test").stdout

@@ -35,6 +35,8 @@ from mbpl_control.runs.supervision import REJECTED
 from mbpl_control.tasks import Task, load_task
 
 TASK = "rotary_pendulum_balance"
+#: s within which a small training ends on a busy machine.
+TRAINING = 300.0
 #: Hz; two states a step, so that it shows who answers which.
 RATE = 80.0
 SERVICES = (
@@ -134,7 +136,7 @@ def test_learning_on_the_graph_gives_what_it_gives_in_process_to_the_last_bit(
 ) -> None:
     goal = TrainPolicy.Goal(method=method, iterations=2, samples=2, seed=7, run_directory=str(tmp_path / "graph"))
     shown: list[TrainPolicy.Feedback] = []
-    result = client.train(goal, 60.0, shown.append)
+    result = client.train(goal, TRAINING, shown.append)
     found, expected = RunDirectory.open(tmp_path / "graph"), in_process(tmp_path / "here", method, 2, 7)
     assert learned(found) == learned(expected)
     # and each law that was learned is there to be tried
@@ -178,7 +180,7 @@ def test_a_person_pauses_rejects_a_trial_cancels_and_has_it_go_on(client: GraphC
     reject = client.node.create_client(Trigger, "gps_trainer/reject_trial")
     assert pause.wait_for_service(10.0) and reject.wait_for_service(10.0)
     with pytest.raises(RefusedError, match="stopped after iteration 1 of 2"):
-        client.train(goal, 60.0, watch)
+        client.train(goal, TRAINING, watch)
     assert said == ["paused", "rejected", "cancelled"]
     # the trial that had run last when it was rejected, and no other
     first = RunDirectory.open(path).iterations()[0]
@@ -186,10 +188,10 @@ def test_a_person_pauses_rejects_a_trial_cancels_and_has_it_go_on(client: GraphC
     assert [t.stop_reason == REJECTED for t in first.trials()] == [i == number - 1 for i in range(9)]
     assert any(REJECTED in event for event in first.report.events)
     # the same goal goes on where it was left
-    assert client.train(goal, 60.0).ok
+    assert client.train(goal, TRAINING).ok
     assert RunDirectory.open(path).newest == 2
     with pytest.raises(RefusedError, match="holds a run with seed 1"):
-        client.train(TrainPolicy.Goal(method="lqr_flm", seed=2, run_directory=str(path)), 60.0)
+        client.train(TrainPolicy.Goal(method="lqr_flm", seed=2, run_directory=str(path)), TRAINING)
 
 
 @pytest.mark.launch(fixture=graph)
@@ -226,22 +228,24 @@ def test_dynamics_follow_a_trial_step_by_step_as_the_same_fit_does_afterwards(cl
         Listener(client.node, msg.Trial, "trials", EVENTS) as heard,
         Listener(client.node, DiagnosticArray, "/diagnostics", EVENTS) as said,
     ):
-        # condition 2 has not been fitted before; the trials after its fit are nearest to it
-        for seed in range(samples):
-            client.run_trial(RunTrial.Goal(controller="lqr_flm_sampled", condition=2, seed=100 + seed))
-        fits.wait(bool)
-        heard.wait(lambda m: len(m) == samples)
+        for condition in (0, 2):
+            for seed in range(samples):
+                client.run_trial(RunTrial.Goal(controller="lqr_flm_sampled", condition=condition, seed=100 + seed))
+        fits.wait(lambda m: len(m) == 2)
+        heard.wait(lambda m: len(m) == 2 * samples)
         online.messages.clear()
         client.run_trial(RunTrial.Goal(controller="lqr_flm_sampled", condition=2, seed=200))
         online.wait(lambda m: len(m) == task.horizon)
-        heard.wait(lambda m: len(m) == samples + 1)
+        heard.wait(lambda m: len(m) == 2 * samples + 1)
         said.wait(lambda m: any(s.name.endswith("dynamics_fitter: online") for array in m for s in array.status))
     trials = [convert.trial_from_msg(m) for m in heard.messages]
-    fitted = FittedTrials.of(2, convert.dynamics_from_msg(fits.messages[-1]), TrialSet.of(trials[:samples]))
-    live, last = LiveFit([fitted]), trials[-1]
-    assert [convert.dynamics_from_msg(m).metadata["condition"] for m in online.messages] == [2] * task.horizon
+    sets = [TrialSet.of(trials[:samples]), TrialSet.of(trials[samples:-1])]
+    dynamics = [convert.dynamics_from_msg(m) for m in fits.messages]
+    fitted = [FittedTrials.of(c, d, of) for c, d, of in zip((0, 2), dynamics, sets, strict=True)]
+    live, last = LiveFit(fitted), trials[-1]
     for t, message in enumerate(online.messages):
         expected = live.update(t, last.states[t], last.actions[t], last.states[t + 1])
         found = convert.dynamics_from_msg(message)
+        assert (found.metadata["step"], found.metadata["condition"]) == (t, expected.condition)
         np.testing.assert_allclose(found.a, expected.dynamics.a, rtol=1e-6, atol=1e-8)
         np.testing.assert_allclose(found.b, expected.dynamics.b, rtol=1e-6, atol=1e-8)

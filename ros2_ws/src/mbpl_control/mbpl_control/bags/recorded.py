@@ -39,9 +39,8 @@ class RecordedTrial:
     Attributes:
         path: the bag's directory.
         trial: states (T+1, nx), actions (T, m) as applied, times, costs (none where bag and task give none).
-        law: the law in force at each step: x̂ (T+1, nx), û + k (T, m), K, Σ; the last x̂ stands twice, since there is no
-            law at the end. It is one on the trial's state; of a controller that uses a part of it the gains on the rest
-            are zero. None where the bag holds no laws of this controller, or only of part of the actuators.
+        law: the law in force at each step: x̂ (T+1, nx), û + k (T, m), K, Σ; the last x̂ stands twice, as there is no
+            law at the end. None where the bag holds no laws of this controller, or only of part of the actuators.
         metadata: the JSON object under custom_data.mbpl; empty for a bag by another recorder.
         complete: whether its recorder closed it.
         robot_states: (T+1, nq + nv), the robot's own.

@@ -27,9 +27,9 @@ from mbpl_control.core.from_messages import (
     check_equal,
     metadata_of,
     state_definition_from_msg,
+    trial_from_msg,  # noqa: F401 - both ways are found here
     unflat,
 )
-from mbpl_control.core.from_messages import trial_from_msg as trial_from_msg  # both ways are found here
 from mbpl_control.core.validation import Array
 
 _ANCHORS = {

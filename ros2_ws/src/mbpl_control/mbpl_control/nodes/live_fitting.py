@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,8 @@ from mbpl_control.nodes.diagnostics import OK, WARN, Diagnostics
 from mbpl_control.nodes.qos import EVENTS, RECORDER
 from mbpl_control.tasks import Task
 
+#: States that are kept between trials: a trial begins with one that is heard before the command that answers it.
+EARLIER = 100
 #: Errors so many deviations of what a fit expects of itself, in the root mean square, are those of another robot.
 CHANGED = 5.0
 
@@ -46,6 +49,7 @@ class LiveFitting:
         self._node, self._task, self._options, self._diagnostics = node, task, options, diagnostics
         self._controllers = controllers
         self._fits: dict[str, dict[int, FittedTrials]] = {}
+        self._earlier: deque[tuple[int, Array, Array]] = deque(maxlen=EARLIER)
         self._collector: TrialCollector | None = None
         self._live: LiveFit | None = None
         self._next = 0
@@ -61,10 +65,14 @@ class LiveFitting:
         self._fits.setdefault(controller, {})[fit.condition] = fit
 
     def _on_state(self, message: msg.RobotState) -> None:
-        if self._collector is None or message.definition_hash != self._task.state.hash:
+        if message.definition_hash != self._task.state.hash:
             return
         robot = np.concatenate([np.array(message.position), np.array(message.velocity)])
-        self._collector.on_state(convert.time_to_ns(message.header.stamp), np.array(message.state), robot)
+        heard = (convert.time_to_ns(message.header.stamp), np.array(message.state), robot)
+        if self._collector is None:
+            self._earlier.append(heard)
+            return
+        self._collector.on_state(*heard)
         self._follow()
 
     def _on_command(self, message: msg.JointCommand) -> None:
@@ -74,7 +82,7 @@ class LiveFitting:
             collector is None or collector.controller != message.controller or message.step < self._last_step
         ):
             self._end()
-            self._begin(message.controller)
+            self._begin(message.controller, convert.time_to_ns(message.header.stamp))
         if self._collector is None:
             return
         if followed:
@@ -85,11 +93,16 @@ class LiveFitting:
         if self._collector is not None and self._collector.interrupted_by:
             self._end()
 
-    def _begin(self, controller: str) -> None:
+    def _begin(self, controller: str, stamp_ns: int) -> None:
         fits = self._fits.get(controller)
         if fits:
             self._collector = TrialCollector(self._task, controller, -1, 0)
             self._live = LiveFit(list(fits.values()), self._options)
+            # a simulation that was reset may have begun its time anew
+            for heard in self._earlier:
+                if heard[0] <= stamp_ns:
+                    self._collector.on_state(*heard)
+            self._earlier.clear()
 
     def _follow(self) -> None:
         """Learn from every step that is told by now."""
