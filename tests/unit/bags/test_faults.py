@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -67,7 +68,8 @@ def texts(path: Path) -> list[int]:
         try:
             for _, _, message in NonSeekingReader(stream).iter_messages(log_time_order=False):
                 found.append(int(message.data[8:16]))
-        except McapError:
+        except (McapError, struct.error):
+            # the library says the one between two records, the other within one
             pass
     return found
 

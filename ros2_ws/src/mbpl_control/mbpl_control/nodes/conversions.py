@@ -21,16 +21,19 @@ from mbpl_control.core import (
     Refusal,
     StateDefinition,
     Trial,
+    from_messages,
 )
 from mbpl_control.core.from_messages import (
     action_definition_from_msg,
     check_equal,
     metadata_of,
     state_definition_from_msg,
-    trial_from_msg,  # noqa: F401 - both ways are found here
     unflat,
 )
 from mbpl_control.core.validation import Array
+
+#: Both ways of a conversion are found here.
+trial_from_msg = from_messages.trial_from_msg
 
 _ANCHORS = {
     "activation": msg.LinearGaussianController.ANCHOR_ACTIVATION,
