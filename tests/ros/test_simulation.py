@@ -95,7 +95,7 @@ def test_a_push_with_no_such_body_and_a_reset_of_wrong_size_are_refused_with_wha
         client.disturb("nose", (1.0, 0.0, 0.0))
     with pytest.raises(RefusedError, match=r"\(14,\)"):
         client.reset_sim_to(np.zeros(10), 0, 0.1)
-    with pytest.raises(RefusedError, match="no start condition 77; there are 6"):
+    with pytest.raises(RefusedError, match="no start condition 77; there are 20"):
         client.reset_sim(77)
     with pytest.raises(RefusedError, match="0 to 60"):
         client.reset_sim_to(np.zeros(14), 0, 61.0)
