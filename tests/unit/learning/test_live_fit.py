@@ -74,6 +74,23 @@ def test_motors_that_lost_half_their_strength_are_found_while_the_trajectory_sti
     np.testing.assert_allclose(steps[-1].dynamics.a[0], dynamics.a[-1], atol=1e-4)
     np.testing.assert_allclose(steps[-1].fitted_error, -0.5 * dynamics.b[-1] @ actions[-1], atol=1e-12)
     np.testing.assert_allclose(steps[-1].error, 0.0, atol=1e-4)
+    report = live.report()
+    lost = np.array([-0.5 * dynamics.b[t] @ actions[t] for t in range(STEPS)])
+    assert report.steps == STEPS and report.changed
+    assert report.fitted_error == pytest.approx(np.sqrt(np.mean(lost**2)))
+    assert report.expected_error == pytest.approx(1e-3)
+    assert report.online_error < report.fitted_error
+
+
+def test_a_robot_with_the_noise_that_was_fitted_is_not_called_another(dynamics: LinearGaussianDynamics) -> None:
+    live, rng = LiveFit([fitted(dynamics)]), np.random.default_rng(7)
+    states, actions = run(dynamics, 50)
+    for t in range(STEPS):
+        noise = 1e-3 * rng.normal(size=states.shape[1])
+        live.update(t, states[t], actions[t], dynamics.mean(t, states[t], actions[t]) + noise)
+    # 480 draws tell a deviation to 3 %
+    assert live.report().ratio == pytest.approx(1.0, abs=0.13)
+    assert not live.report().changed
 
 
 def test_the_correction_is_least_squares_on_the_errors_of_the_fit(dynamics: LinearGaussianDynamics) -> None:

@@ -59,6 +59,37 @@ class StepFit:
     dynamics: LinearGaussianDynamics
 
 
+#: Errors so many times what a fit expects of itself, in the root mean square, are those of another robot.
+CHANGED = 5.0
+
+
+@dataclass(frozen=True)
+class LiveReport:
+    """How a trial compares with what was fitted before it; root mean squares over steps and coordinates.
+
+    Attributes:
+        steps: that were learned from.
+        fitted_error: of the fit.
+        online_error: of the corrected fit, each step before it was learned from.
+        expected_error: what the fit expects of itself, from its N_t.
+    """
+
+    steps: int
+    fitted_error: float
+    online_error: float
+    expected_error: float
+
+    @property
+    def ratio(self) -> float:
+        """Error of the fit, by what it expects."""
+        return self.fitted_error / max(self.expected_error, np.finfo(np.float64).tiny)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the robot is another than the one that was fitted."""
+        return self.ratio > CHANGED
+
+
 class LiveFit:
     r"""The dynamics of a trial: x' ~ N( (A_t + ΔA) x + (B_t + ΔB) u + (c_t + Δc), N ).
 
@@ -100,6 +131,8 @@ class LiveFit:
         apart = np.mean([np.outer(f.input_mean - mean, f.input_mean - mean) for f in fits], axis=0)
         covariance = np.mean([f.input_covariance for f in fits], axis=0) + apart
         self._scale = np.sqrt(np.maximum(np.diagonal(covariance)[:n], 1e-12))
+        # sums of squares: errors of the fit, of the corrected one, and what the fit expects
+        self._squares, self._steps = np.zeros(3), 0
         noise = np.mean([f.dynamics.covariances.mean(axis=0) for f in fits], axis=0)
         self._correction = OnlineDynamics(
             np.zeros((n, n)),
@@ -127,6 +160,9 @@ class LiveFit:
         d = fit.dynamics
         fitted_error = following - d.mean(step, state, action)
         error = self._correction.update(state, action, fitted_error)
+        expected = np.diagonal(d.covariances[step])
+        self._squares += [np.mean(fitted_error**2), np.mean(error**2), np.mean(expected)]
+        self._steps += 1
         delta = self._correction
         now = LinearGaussianDynamics(
             d.state,
@@ -142,6 +178,16 @@ class LiveFit:
             {"condition": fit.condition, "step": step},
         )
         return StepFit(step, fit.condition, fitted_error, error, now)
+
+    @property
+    def learned(self) -> int:
+        """Steps that were learned from."""
+        return self._steps
+
+    def report(self) -> LiveReport:
+        """How the steps so far compare with what was fitted; there must be one."""
+        fitted, online, expected = np.sqrt(self._squares / self._steps)
+        return LiveReport(self._steps, float(fitted), float(online), float(expected))
 
     def _nearest(self, step: int, state: Array) -> FittedTrials:
         """The fit whose trials are nearest at a step."""

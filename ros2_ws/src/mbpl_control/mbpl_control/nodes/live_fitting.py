@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 from mbpl_msgs import msg
@@ -22,8 +23,6 @@ from mbpl_control.tasks import Task
 
 #: States that are kept between trials: a trial begins with one that is heard before the command that answers it.
 EARLIER = 100
-#: Errors so many deviations of what a fit expects of itself, in the root mean square, are those of another robot.
-CHANGED = 5.0
 
 
 class LiveFitting:
@@ -54,8 +53,6 @@ class LiveFitting:
         self._live: LiveFit | None = None
         self._next = 0
         self._last_step = -1
-        # of each step: error of the fit, error of the corrected fit, deviation the fit expects, (n,) each
-        self._errors: list[tuple[Array, Array, Array]] = []
         self._dynamics = node.create_publisher(msg.LinearGaussianDynamics, "online_dynamics", EVENTS)
         node.create_subscription(msg.RobotState, "state", self._on_state, RECORDER)
         node.create_subscription(msg.JointCommand, "joint_commands", self._on_command, RECORDER)
@@ -116,36 +113,20 @@ class LiveFitting:
                 text = f"step {self._next} of '{collector.controller}' is not learned: {error}"
                 self._node.get_logger().warning(text)
             else:
-                expected = np.sqrt(np.diagonal(self._fits_of(step.condition).dynamics.covariances[step.step]))
-                self._errors.append((step.fitted_error, step.error, expected))
                 self._dynamics.publish(convert.dynamics_to_msg(step.dynamics))
             self._next += 1
         if self._next >= collector.steps:
             self._end()
 
-    def _fits_of(self, condition: int) -> FittedTrials:
-        assert self._collector is not None  # noqa: S101 - asked during a trial only
-        return self._fits[self._collector.controller][condition]
-
     def _end(self) -> None:
         """Say how the trial compares with what was fitted, and forget it."""
-        if self._collector is not None and self._errors:
-            fitted, corrected, expected = (np.array(part) for part in zip(*self._errors, strict=True))
-            tiny = np.finfo(np.float64).tiny
-            ratio = float(np.sqrt(np.mean(fitted**2) / max(np.mean(expected**2), tiny)))
-            figures = {
-                "steps": len(fitted),
-                "fitted_error": float(np.sqrt(np.mean(fitted**2))),
-                "online_error": float(np.sqrt(np.mean(corrected**2))),
-                "expected_error": float(np.sqrt(np.mean(expected**2))),
-            }
-            changed = ratio > CHANGED
-            text = f"'{self._collector.controller}': errors {ratio:.2g} times those the fit expects" + (
-                "; the robot is another than the one that was fitted" if changed else ""
-            )
-            log = self._node.get_logger().warning if changed else self._node.get_logger().info
+        if self._collector is not None and self._live is not None and self._live.learned:
+            report = self._live.report()
+            text = f"'{self._collector.controller}': errors {report.ratio:.2g} times those the fit expects"
+            if report.changed:
+                text += "; the robot is another than the one that was fitted"
+            log = self._node.get_logger().warning if report.changed else self._node.get_logger().info
             log(text)
-            self._diagnostics.tell(text, WARN if changed else OK, figures, "online")
+            self._diagnostics.tell(text, WARN if report.changed else OK, asdict(report), "online")
         self._collector = self._live = None
         self._next, self._last_step = 0, -1
-        self._errors = []

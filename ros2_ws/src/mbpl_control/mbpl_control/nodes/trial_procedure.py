@@ -310,7 +310,8 @@ class TrialProcedure:
         with self._changed:
             trial, robot = collector.trial(self._until_over(collector, order, deadline))
         self._report("finish", collector.step, collector.steps)
-        return trial, robot, collector.start_ns or 0
+        assert collector.start_ns is not None  # noqa: S101 - there is a trial
+        return trial, robot, collector.start_ns
 
     def _until_over(self, collector: TrialCollector, order: TrialOrder, deadline: float) -> str:
         """Wait until all of a trial has been heard, or it was cut short; why it stopped."""

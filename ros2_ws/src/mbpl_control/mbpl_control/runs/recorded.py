@@ -17,7 +17,7 @@ from mbpl_control.core.validation import Array
 from mbpl_control.report.figures import INK, PALETTE, SIZE, Plate, panel, plain_log
 from mbpl_control.report.motion import MOST_STARTS, TARGET, Path3, Tube3, plane_of, spatial_panel
 from mbpl_control.report.tube import frame_tube
-from mbpl_control.runs.report import TrialRow, number
+from mbpl_control.runs.report import TrialRow, trial_row
 from mbpl_control.tasks import Task
 
 #: Trials of a task that are drawn; those beyond stand in the table.
@@ -90,19 +90,7 @@ class RecordedStory:
             distances = task.distances(recorded.robot_states, trial.condition)
             final = task.success(recorded.robot_states, trial.condition).distance
         name = recorded.path.name + ("" if recorded.complete else " (not closed)")
-        row = TrialRow(
-            name,
-            link,
-            trial.condition,
-            trial.controller,
-            trial.seed,
-            trial.steps,
-            number(trial.cost),
-            number(final),
-            trial.success,
-            trial.stop_reason,
-        )
-        self.rows.append(row)
+        self.rows.append(trial_row(name, link, trial, final))
         if not known:
             return
         assert task is not None  # noqa: S101 - known

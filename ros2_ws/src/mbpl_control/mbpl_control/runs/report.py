@@ -212,11 +212,11 @@ def _trial_rows(run: ToldRun, task: Task | None) -> list[TrialRow]:
     last = run.saved[-1]
     parts = [("learned from", t) for t in last.trials()] + [("without exploration", t) for t in last.evaluation()]
     name = f"{run.directory.path.name}, iteration {last.report.iteration}"
-    return [trial_row(f"{name}, {part}", "", trial, task) for part, trial in parts]
+    return [trial_row(f"{name}, {part}", "", trial, final_distance(trial, task)) for part, trial in parts]
 
 
-def trial_row(of: str, link: str, trial: Trial, task: Task | None) -> TrialRow:
-    """A trial as the table shows it."""
+def trial_row(of: str, link: str, trial: Trial, distance: float) -> TrialRow:
+    """A trial as the table shows it, with its distance at the end, NaN where nobody knows."""
     return TrialRow(
         of,
         link,
@@ -225,7 +225,7 @@ def trial_row(of: str, link: str, trial: Trial, task: Task | None) -> TrialRow:
         trial.seed,
         trial.steps,
         number(trial.cost),
-        number(final_distance(trial, task)),
+        number(distance),
         trial.success,
         trial.stop_reason,
     )
