@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import yaml
+from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -29,3 +33,19 @@ def bringup(file: str = "mbpl.launch.py", /, **arguments: str) -> LaunchDescript
             ReadyToTest(),
         ]
     )
+
+
+def patient(directory: Path) -> str:
+    """The parameters of the graph, but with seconds until anything falls back: the path of a file for `config`.
+
+    For tests of what controllers do to each other in real time. A machine that is busy with other things keeps states
+    away for a tenth of a second now and then, and the fallback that follows is right, but not what they ask about.
+    """
+    shipped = Path(get_package_share_directory("mbpl_bringup"), "config", "mbpl.yaml")
+    parameters = yaml.safe_load(shipped.read_text(encoding="utf-8"))
+    manager = parameters["/**/controller_manager"]["ros__parameters"]
+    manager.update(state_timeout=5.0, law_timeout=5.0, zero_timeout=10.0)
+    parameters["/**/mujoco_sim"]["ros__parameters"]["watchdog_timeout"] = 5.0
+    file = directory / "patient.yaml"
+    file.write_text(yaml.safe_dump(parameters), encoding="utf-8")
+    return str(file)
