@@ -197,9 +197,14 @@ def test_states_added_to_a_training_stray_no_further_than_trials_do_whatever_the
         state.spread = spread
         more = made._with_neighbours(0, states, 0)
         np.testing.assert_array_equal(more[: len(states)], states)
-        away = more[len(states) :].reshape(2000, *states.shape) - states
-        # 6000 draws give a deviation to 1 %
-        np.testing.assert_allclose(away.std(axis=(0, 1)), limit, rtol=0.08, atol=1e-12)
+        away = more[len(states) :].reshape(2000, *states.shape)
+        # every second one lies around where the controller is going
+        away[::2] -= states
+        away[1::2] -= state.controller.nominal_states[:-1]
+        # 3000 draws give a deviation to 1.3 %, and a mean to 2 % of it
+        for part in (away[::2], away[1::2]):
+            np.testing.assert_allclose(part.std(axis=(0, 1)), limit, rtol=0.1, atol=1e-12)
+            assert (np.abs(part.mean(axis=(0, 1))) <= 0.12 * limit + 1e-12).all()
 
 
 def test_the_very_first_iteration_trains_a_policy_once_on_the_same_targets(balance: Task, run: Run) -> None:

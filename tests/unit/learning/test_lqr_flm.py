@@ -153,6 +153,41 @@ def test_a_condition_that_lost_all_its_trials_takes_a_shorter_step_from_what_it_
     assert iterate(made, run).rows[2]["discarded"] == 0
 
 
+def test_a_step_that_made_it_worse_is_taken_back(balance: Task, run: Run, tmp_path: Path) -> None:
+    made = learner(balance)
+    iterate(made, run, 2)
+    s = made.states[1]
+    kept, controller, multiplier, promised = s.trials, s.made_from, s.multiplier, s.trial_cost - s.predicted_cost
+    assert kept is not None and s.model is not None
+    trials = run(made.requests())
+    # its variance stays, its mean is above what it was by more than it promised to gain and two standard errors
+    mine = np.array([t.cost for t in trials if t.condition == 1])
+    error = np.sqrt((mine.var(ddof=1) + kept.costs.var(ddof=1)) / len(mine))
+    more = kept.costs.mean() - mine.mean() + promised + 2.0 * error
+
+    def changed(by: float) -> list[Trial]:
+        steps = balance.horizon + 1
+        return [replace(t, costs=t.costs + by / steps) if t.condition == 1 else t for t in trials]
+
+    made.save(tmp_path)
+    other = learner(balance)
+    other.restore(tmp_path)
+    report = made.learn(changed(more + 1e-6))
+    assert [e for e in report.events if "condition 1" in e and "taken back" in e]
+    assert s.trials is kept and s.made_from is controller
+    assert s.multiplier == pytest.approx(0.1 * multiplier)
+    assert float(report.rows[1]["kl"]) <= 1.1 * float(report.rows[1]["bound"])
+    assert float(report.rows[1]["bound"]) == pytest.approx(balance.learning.step.kl * balance.horizon * s.multiplier)
+    assert report.rows[1]["cost"] == pytest.approx(mine.mean() + more)
+    # one that is kept on disk takes back the same step, and one that lost a little less keeps it
+    other.learn(changed(more + 1e-6))
+    assert bits(other) == bits(made)
+    third = learner(balance)
+    third.restore(tmp_path)
+    assert not third.learn(changed(more - 1e-6)).events
+    assert third.states[1].made_from is not controller
+
+
 def test_a_run_all_of_whose_first_trials_fail_tries_again_with_less_noise(balance: Task, run: Run) -> None:
     made = learner(balance)
     before = made.states[0].controller

@@ -113,12 +113,15 @@ class GuidedPolicySearch(LocalLearner):
         self.events.clear()
         clock = [time.perf_counter()]
         by_policy = {c: self.tries_policy(c) for c in self.training}
+        before = {c: s.trials for c, s in self.states.items()}
         sets = self.sort(trials)
         models = self.fit(sets)
         self.take_in(sets, models, shared=self.options.gps.step_rule == "global")
         clock.append(time.perf_counter())
         rows: dict[int, Row] = {c: self.measured(c, trials) | self._judged(c, evaluation) for c in self.training}
         for c, row in rows.items():
+            if self.states[c].trials is not before[c]:
+                self.states[c].by_policy = by_policy[c]
             row["tried"] = "policy" if by_policy[c] else "controller"
             self.states[c].policy_cost = float(row["policy_cost"])
         steps: dict[int, Row] = {c: no_step(self.states[c]) for c in self.training}
@@ -128,12 +131,12 @@ class GuidedPolicySearch(LocalLearner):
             if first:
                 trained += self._train(sets, models, {}, 0)
             for turn in range(self.variant.rounds):
-                views = self._views(sets, models, by_policy)
+                views = self._views(sets, models)
                 last = turn == self.variant.rounds - 1
                 # the very first training was on the same targets: no multiplier has moved yet
                 if self.variant.policy_first and not (first and turn == 0):
                     trained += self._train(sets, models, views, turn)
-                    views = self._views(sets, models, by_policy)
+                    views = self._views(sets, models)
                 for c, view in views.items():
                     self.variant.update_duals(view, last)
                     steps[c] = self._step(c, view)
@@ -154,17 +157,15 @@ class GuidedPolicySearch(LocalLearner):
         near, pull = self.variant.near(view), self.variant.pull(view)
         return self.step.optimise(self.states[c], self.variant.name, self.iteration + 1, near, pull)
 
-    def _views(
-        self, sets: dict[int, TrialSet | None], models: dict[int, LocalModel], by_policy: dict[int, bool]
-    ) -> dict[int, ConditionView]:
+    def _views(self, sets: dict[int, TrialSet | None], models: dict[int, LocalModel]) -> dict[int, ConditionView]:
         """The policy at the trials as it is now, with each condition's controllers."""
         at = self._policy_at(sets, models)
         links = linearise(at, models, self.shifts, self.policy_prior, self.options.ridge)
         out = {}
         for c, model in models.items():
-            made_from = self.states[c].made_from
-            assert made_from is not None  # noqa: S101 - a condition with a model has one
-            out[c] = ConditionView(self.states[c], at[c], links[c], model.law(made_from), by_policy[c])
+            s = self.states[c]
+            assert s.made_from is not None  # noqa: S101 - a condition with a model has one
+            out[c] = ConditionView(s, at[c], links[c], model.law(s.made_from), s.by_policy)
         return out
 
     def _policy_at(self, sets: dict[int, TrialSet | None], models: dict[int, LocalModel]) -> dict[int, PolicyAtTrials]:
@@ -205,7 +206,8 @@ class GuidedPolicySearch(LocalLearner):
         if spread is None:
             return states
         seed = trial_seed(self.seed, self.iteration, c, NEIGHBOURS + turn)
-        return with_neighbours(states, spread[:-1], self.options.gps.neighbours, seed)
+        ahead = self.states[c].controller.nominal_states[:-1]
+        return with_neighbours(states, spread[:-1], self.options.gps.neighbours, seed, ahead)
 
     def _judged(self, c: int, evaluation: Sequence[Trial]) -> Row:
         """How the policy did from a condition, without noise, before this iteration."""

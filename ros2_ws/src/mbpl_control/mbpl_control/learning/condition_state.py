@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mbpl_control.core import LinearGaussianController
 from mbpl_control.core.validation import Array
-from mbpl_control.learning.local_model import LocalModel
+from mbpl_control.learning.local_model import LocalModel, TrialSet
 
 
 @dataclass
@@ -19,7 +19,9 @@ class ConditionState:
         eta: multiplier of the last step.
         multiplier: of the step size.
         model: of the trials the controller was made from; None before the first step.
-        made_from: controller those trials were run with.
+        made_from: controller those trials were run with, or would have been.
+        trials: those trials.
+        by_policy: whether the policy ran them; in guided policy search only.
         samples: how many trials those were.
         trial_cost: mean cost of those trials; NaN before the first step.
         predicted_cost: what the step was to cost.
@@ -34,6 +36,8 @@ class ConditionState:
     multiplier: float = 1.0
     model: LocalModel | None = None
     made_from: LinearGaussianController | None = None
+    trials: TrialSet | None = None
+    by_policy: bool = False
     samples: int = 0
     trial_cost: float = float("nan")
     predicted_cost: float = float("nan")

@@ -15,12 +15,12 @@ from mbpl_control.core.validation import Array
 from mbpl_control.costs.cost import Quadratization
 from mbpl_control.fitting.local_dynamics import LocalDynamics
 from mbpl_control.learning.condition_state import ConditionState
-from mbpl_control.learning.local_model import LocalModel
+from mbpl_control.learning.local_model import LocalModel, TrialSet
 from mbpl_control.tasks.task import Task
 
 KIND = "learner"
 #: Numbers of a `ConditionState`, in the order in which they are kept.
-NUMBERS = ("eta", "multiplier", "trial_cost", "predicted_cost", "policy_cost", "distance")
+NUMBERS = ("eta", "multiplier", "trial_cost", "predicted_cost", "policy_cost", "distance", "by_policy")
 
 
 def save_local(
@@ -51,6 +51,7 @@ def save_local(
             s.model.absolute_dynamics(task, s.samples).save(directory / "dynamics" / file)
             arrays |= _flat(f"model.{c}", s.model)
             arrays[f"samples.{c}"] = np.array(s.samples)
+            arrays |= {f"trials.{c}.{f.name}": getattr(s.trials, f.name) for f in fields(TrialSet)}
         if s.spread is not None:
             arrays[f"spread.{c}"] = s.spread
     archive.save(directory / "learner.npz", KIND, header | {"arrays": sorted(arrays)}, arrays)
@@ -75,11 +76,13 @@ def load_local(
         s.controller = LinearGaussianController.load(directory / "controllers" / file)
         for name, value in zip(NUMBERS, arrays[f"condition.{c}"], strict=True):
             setattr(s, name, float(value))
+        s.by_policy = bool(s.by_policy)
         s.model, s.made_from, s.spread = None, None, arrays.get(f"spread.{c}")
         if f"samples.{c}" in arrays:
             s.made_from = LinearGaussianController.load(directory / "made_from" / file)
             s.model = _model(f"model.{c}", arrays)
             s.samples = int(arrays[f"samples.{c}"])
+            s.trials = TrialSet(**{f.name: arrays[f"trials.{c}.{f.name}"] for f in fields(TrialSet)})
     return found, arrays
 
 

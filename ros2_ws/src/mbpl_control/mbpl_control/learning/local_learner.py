@@ -178,11 +178,19 @@ class LocalLearner(Learner):
         }
 
     def take_in(self, sets: dict[int, TrialSet | None], models: dict[int, LocalModel], shared: bool) -> None:
-        """Give every condition its new trials, and adapt the step sizes, of each or of all by their mean."""
+        """Give every condition its new trials, and adapt the step sizes, of each or of all by their mean.
+
+        Where the last step made a condition worse, `sets` and `models` hold what it was made from afterwards.
+        """
         promises = {}
-        for c, model in models.items():
-            trials = sets[c]
+        for c, model in list(models.items()):
+            trials, s = sets[c], self.states[c]
             assert trials is not None  # noqa: S101 - only such have models
+            if self.step.failed(s, trials):
+                assert s.model is not None  # noqa: S101 - there was a step
+                self.step.take_back(s, trials)
+                sets[c], models[c] = s.trials, s.model
+                continue
             distance = float(np.median([self.distance(c, x) for x in trials.states]))
             promises[c] = self.step.took_in(self.states[c], trials, model, distance)
         mean = np.mean(list(promises.values()), axis=0) if promises else np.full(2, np.nan)

@@ -18,6 +18,9 @@ from mbpl_control.trajopt.kl_lqr import KLConstrainedLQR, KLProblem, KLSolution,
 
 Row = dict[str, float | int | str]
 
+#: A multiplier of a step is not shrunk below it.
+LEAST = 1e-3
+
 
 @dataclass(frozen=True)
 class Pull:
@@ -54,8 +57,30 @@ class LocalStep:
         cost = float(trials.costs.mean())
         promised, came = s.trial_cost - s.predicted_cost, s.trial_cost - cost
         s.distance, s.trial_cost, s.samples = distance, cost, len(trials.states)
-        s.made_from, s.model = s.controller, model
+        s.made_from, s.model, s.trials = s.controller, model, trials
         return promised, came
+
+    def failed(self, s: ConditionState, trials: TrialSet) -> bool:
+        r"""Whether the last step of a condition made it worse, beyond what noise explains and what it promised to gain.
+
+            c̄' − c̄ > max(0, promised) + κ √( s²/N + s'²/N' )
+
+        c̄ and s² are mean and variance of the costs of trials, before the step and after it; κ is `take_back`.
+        """
+        if s.trials is None:
+            return False
+        before, after = s.trials.costs, trials.costs
+        error = np.sqrt(before.var(ddof=1) / len(before) + after.var(ddof=1) / len(after))
+        promised = max(0.0, s.trial_cost - s.predicted_cost) if np.isfinite(s.predicted_cost) else 0.0
+        return bool(after.mean() - before.mean() > promised + self._options.step.take_back * error)
+
+    def take_back(self, s: ConditionState, trials: TrialSet) -> None:
+        """A step that failed: what was known before it counts again, and the next one is shorter."""
+        s.multiplier = max(SHRINK * s.multiplier, LEAST)
+        self.events.append(
+            f"condition {s.index}: its trials cost {trials.costs.mean():.4g}, before the step {s.trial_cost:.4g}: "
+            "the step is taken back, the next is a tenth"
+        )
 
     def adapt(self, s: ConditionState, promised: float, came: float) -> None:
         """Adapt the step size; the first one is as it was given."""
@@ -86,7 +111,7 @@ class LocalStep:
         try:
             problem, solution = self._solve(s, model, previous, pull, bound, majorize)
         except SolverError as error:
-            s.multiplier = max(SHRINK * s.multiplier, 1e-3)
+            s.multiplier = max(SHRINK * s.multiplier, LEAST)
             s.predicted_cost = float("nan")
             self.events.append(f"condition {s.index}: {error}; the controller stays, the next step is a tenth")
             return no_step(s) | quality(model)

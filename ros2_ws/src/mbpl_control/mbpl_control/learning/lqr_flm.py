@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mbpl_control.core import ExecutionMode, LinearGaussianDynamics, Trial
 from mbpl_control.core.errors import RefusedError
+from mbpl_control.learning.condition_state import ConditionState
 from mbpl_control.learning.keeping import load_local, prefixed, save_local, under
 from mbpl_control.learning.learner import IterationReport, TrialRequest, trial_seed
 from mbpl_control.learning.local_learner import EVALUATION, LocalLearner
@@ -62,7 +63,7 @@ class LqrFlm(LocalLearner):
             s, iteration = self.states[c], self.iteration + 1
             row = self.measured(c, trials) | self._without_noise(c, evaluation)
             if c in models:
-                rows.append(row | self.step.optimise(s, METHOD, iteration, models[c].law(s.controller)))
+                rows.append(row | self._step(s, iteration))
             else:
                 rows.append(row | self.step.back(s, METHOD, iteration))
         self.iteration += 1
@@ -90,8 +91,12 @@ class LqrFlm(LocalLearner):
         s, cost = self.states[condition], self.expand(condition, chosen)
         model = LocalModel.of_dynamics(dynamics, chosen, cost, self.options.start_variance)
         self.take_in({condition: chosen}, {condition: model}, shared=False)
-        row = self.measured(condition, trials)
-        return row | self.step.optimise(s, METHOD, number, model.law(s.controller))
+        return self.measured(condition, trials) | self._step(s, number)
+
+    def _step(self, s: ConditionState, number: int) -> Row:
+        """A step from the trials that count, near what they were run with."""
+        assert s.model is not None and s.made_from is not None  # noqa: S101 - they were taken in
+        return self.step.optimise(s, METHOD, number, s.model.law(s.made_from))
 
     def _without_noise(self, c: int, evaluation: Sequence[Trial]) -> Row:
         """How the trial of a condition without noise went."""

@@ -14,8 +14,11 @@ REACH_OF_TRIALS = 4.0
 TINY = 1e-12
 
 
-def with_neighbours(states: Array, spread: Array, copies: int, seed: int) -> Array:
+def with_neighbours(states: Array, spread: Array, copies: int, seed: int, ahead: Array | None = None) -> Array:
     r"""States and, for each, others near it, as the controller's own spread has them, only wider: x + D_t L_t z.
+
+    With `ahead`, every second of these lies around where the controller is going instead, x̂ + D_t L_t z: one that was
+    just improved leaves the trials it was improved on behind, and a policy must know what to do on its way.
 
     L_t L_tᵀ = S_t, z ~ N(0, I), D_t diagonal. What the controller does there teaches a policy its feedback, not only
     its actions. What fitted dynamics expect may grow out of all proportion where they are unstable; so no number
@@ -26,6 +29,7 @@ def with_neighbours(states: Array, spread: Array, copies: int, seed: int) -> Arr
         spread: S, covariances of the states the controller expects to visit, (T, n, n).
         copies: neighbours of each state.
         seed: of z.
+        ahead: x̂, the states the controller expects, (T, n).
 
     Returns:
         (N (1 + copies), T, n), the states themselves first.
@@ -37,5 +41,7 @@ def with_neighbours(states: Array, spread: Array, copies: int, seed: int) -> Arr
     expected, seen = np.linalg.norm(roots, axis=2), states.std(axis=0, ddof=1)
     roots *= np.minimum(REACH, REACH_OF_TRIALS * seen / np.maximum(expected, TINY))[:, :, None]
     z = np.random.default_rng(seed).standard_normal((copies, *states.shape))
-    near = states + np.einsum("tij,aktj->akti", roots, z)
+    near = np.einsum("tij,aktj->akti", roots, z)
+    near[::2] += states
+    near[1::2] += states if ahead is None else ahead
     return np.concatenate([states, near.reshape(-1, *states.shape[1:])])

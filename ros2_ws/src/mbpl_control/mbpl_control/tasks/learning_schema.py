@@ -37,7 +37,9 @@ class PriorSection(Section):
 class StepSection(Section):
     """The size of a step: bound = kl · T · multiplier, nats, the multiplier adapted between floor and cap.
 
-    Where a condition's trials end near the target (`exploration.close_within`), the cap is `close_cap`.
+    Where a condition's trials end near the target (`exploration.close_within`), the cap is `close_cap`. A step whose
+    trials cost more than those before it by `take_back` standard errors, and more than it promised to gain, is taken
+    back.
     """
 
     kl: Positive = 0.2
@@ -45,6 +47,7 @@ class StepSection(Section):
     floor: Positive = 4.0
     cap: Positive = 25.0
     close_cap: Positive = 25.0
+    take_back: Positive = 2.0
 
     @model_validator(mode="after")
     def _ordered(self) -> StepSection:
