@@ -184,27 +184,61 @@ def test_a_condition_that_lost_its_trials_teaches_nothing_and_the_others_go_on(b
 def test_states_added_to_a_training_stray_no_further_than_trials_do_whatever_the_model_expects(
     balance: Task, run: Run
 ) -> None:
-    made = learner(balance, neighbours=2000)
+    made = learner(balance, neighbours=3000)
     trials = run(made.requests())
     made.learn(trials)
     state, states = made.states[0], np.array([t.states[:-1] for t in trials if t.condition == 0])
     assert state.spread is not None
     n, seen = states.shape[2], states.std(axis=0, ddof=1)
+    ahead = state.controller.nominal_states[:-1]
+    policy = next(t for t in run(made.evaluation_requests()) if t.condition == 0)
+    # near where the controller is going; so far that no law can be asked there; and lost altogether
+    near, far = (replace(policy, states=np.concatenate([ahead + d * seen, policy.states[-1:]])) for d in (5.0, 80.0))
+    lost = replace(policy, stop_reason="aborted: lost")
     # two times what is expected, where that is little; four times what trials had, where dynamics blow up
     for expected, limit in ((0.1 * seen, 0.2 * seen), (1e3 * (1.0 + seen), 4.0 * seen)):
         spread = np.zeros((len(seen) + 1, n, n))
         spread[:-1, np.arange(n), np.arange(n)] = expected**2
         state.spread = spread
-        more = made._with_neighbours(0, states, 0)
-        np.testing.assert_array_equal(more[: len(states)], states)
-        away = more[len(states) :].reshape(2000, *states.shape)
-        # every second one lies around where the controller is going
-        away[::2] -= states
-        away[1::2] -= state.controller.nominal_states[:-1]
-        # 3000 draws give a deviation to 1.3 %, and a mean to 2 % of it
-        for part in (away[::2], away[1::2]):
-            np.testing.assert_allclose(part.std(axis=(0, 1)), limit, rtol=0.1, atol=1e-12)
-            assert (np.abs(part.mean(axis=(0, 1))) <= 0.12 * limit + 1e-12).all()
+        for shown, others in (
+            (None, [ahead]),
+            (lost, [ahead]),
+            (near, [ahead, ahead + 5.0 * seen]),
+            (far, [ahead, ahead + 8.0 * seen * np.sqrt(n / np.maximum((seen > 0.0).sum(axis=1), 1))[:, None]]),
+        ):
+            made._shown = {} if shown is None else {0: shown}
+            more = made._taught_at(0, states, 0)
+            np.testing.assert_array_equal(more[: len(states)], states)
+            drawn = more[len(states) :].reshape(3000, *states.shape)
+            for i, centre in enumerate([states, *others]):
+                away = drawn[i :: 1 + len(others)] - centre
+                # 3000 draws at least give a deviation to 1.3 %, and a mean to 2 % of it
+                np.testing.assert_allclose(away.std(axis=(0, 1)), limit, rtol=0.1, atol=1e-9)
+                assert (np.abs(away.mean(axis=(0, 1))) <= 0.12 * limit + 1e-9).all()
+
+
+def test_a_policy_that_does_not_follow_is_not_what_a_step_begins_from(balance: Task, run: Run) -> None:
+    made = learner(balance)
+    iterate(made, run)
+    trials, shown = run(made.requests()), run(made.evaluation_requests())
+    worst = {c: max(t.cost for t in trials if t.condition == c) for c in (0, 1, 2)}
+
+    def costing(trial: Trial, cost: float) -> Trial:
+        return replace(trial, costs=np.full_like(trial.costs, cost / len(trial.costs)))
+
+    by_condition = {t.condition: t for t in shown}
+    of = [
+        costing(by_condition[0], worst[0] - 1e-6),
+        costing(by_condition[1], worst[1] + 1e-6),
+        replace(costing(by_condition[2], worst[2] - 1.0), stop_reason="aborted: lost"),
+    ]
+    made.learn(trials, of)
+    assert [made._follows(c) for c in (0, 1, 2)] == [True, False, False]
+    # nobody looked: there is no telling
+    made.learn(run(made.requests()))
+    assert all(made._follows(c) for c in (0, 1, 2) if c not in made._taken_back)
+    made._taken_back = {1}
+    assert not made._follows(1)
 
 
 def test_the_very_first_iteration_trains_a_policy_once_on_the_same_targets(balance: Task, run: Run) -> None:

@@ -82,6 +82,10 @@ def test_mirror_descent_stays_near_the_controller_the_policy_or_what_lies_betwee
     assert MirrorDescent(1.0).near(view) is view.link
     inside = MirrorDescent(0.5).near(view)
     np.testing.assert_allclose(inside.precisions, 0.5 * (view.old.precisions + view.link.precisions), rtol=1e-9)
+    # a policy that does not follow is left out, unless the step is bound to it alone
+    astray = replace(view, follows=False)
+    assert MirrorDescent(0.5).near(astray) is view.old
+    assert MirrorDescent(1.0).near(astray) is view.link
 
 
 def test_the_divergence_is_the_closed_form_of_two_gaussians(view: ConditionView) -> None:

@@ -20,7 +20,7 @@ from mbpl_control.learning.learner import IterationReport, TrialRequest, trial_s
 from mbpl_control.learning.local_learner import EVALUATION, LocalLearner
 from mbpl_control.learning.local_model import LocalModel, TrialSet
 from mbpl_control.learning.local_step import Row, no_step
-from mbpl_control.learning.neighbours import with_neighbours
+from mbpl_control.learning.neighbours import with_neighbours, within_reach
 from mbpl_control.policies import GaussianPolicy, PolicyArchitecture, PolicyTargets
 from mbpl_control.policies.training import AdamTrainer, NaturalGradientTrainer, PolicyTrainer
 from mbpl_control.tasks.learning_schema import LearningSection
@@ -43,8 +43,9 @@ class GuidedPolicySearch(LocalLearner):
     1. trials of each start condition, of its controller or of the policy (`sample_from`, `tries_policy`);
     2. local dynamics, as in `LqrFlm`; the policy linearised at the same states (`linearise`);
     3. a new controller for each condition: its cost, near what the variant says, pulled as it says;
-    4. the policy trained to agree with the controllers at the trials' states, each error weighted by Σ_t⁻¹; the
-       policy sees the observation, which may be less than the state;
+    4. the policy trained to agree with the controllers at the trials' states, and where controllers and policy are
+       going (`_taught_at`), each error weighted by Σ_t⁻¹; the policy sees the observation, which may be less than the
+       state;
     5. the variant's multipliers.
 
     Args:
@@ -78,6 +79,10 @@ class GuidedPolicySearch(LocalLearner):
         )
         window = options.samples * len(self.training)
         self.policy_prior = MixturePrior(replace(self.prior.options, window=window))
+        # of the iteration that is learned from: the policy's trials without noise, by condition of training
+        self._shown: dict[int, Trial] = {}
+        # and conditions whose last step was taken back
+        self._taken_back: set[int] = set()
 
     def requests(self) -> list[TrialRequest]:
         """Trials of each condition's controller or of the policy."""
@@ -118,6 +123,8 @@ class GuidedPolicySearch(LocalLearner):
         models = self.fit(sets)
         self.take_in(sets, models, shared=self.options.gps.step_rule == "global")
         clock.append(time.perf_counter())
+        self._taken_back = {c for c in models if self.states[c].trials is before[c]}
+        self._shown = {t.condition: t for t in evaluation if t.condition in models}
         rows: dict[int, Row] = {c: self.measured(c, trials) | self._judged(c, evaluation) for c in self.training}
         for c, row in rows.items():
             if self.states[c].trials is not before[c]:
@@ -165,8 +172,21 @@ class GuidedPolicySearch(LocalLearner):
         for c, model in models.items():
             s = self.states[c]
             assert s.made_from is not None  # noqa: S101 - a condition with a model has one
-            out[c] = ConditionView(s, at[c], links[c], model.law(s.made_from), s.by_policy)
+            out[c] = ConditionView(s, at[c], links[c], model.law(s.made_from), s.by_policy, self._follows(c))
         return out
+
+    def _follows(self, c: int) -> bool:
+        """Whether the policy is fit to be what a step of a condition begins from.
+
+        It is not where its trial without noise failed, or cost more than the worst of the trials. Nor is it after a
+        step that was taken back: the trials that count again are not of this iteration, and the policy is another by
+        now. Without such a trial there is no telling, and it is.
+        """
+        if c in self._taken_back:
+            return False
+        shown, counted = self._shown.get(c), self.states[c].trials
+        assert counted is not None  # noqa: S101 - a condition with a model has them
+        return shown is None or (not self._unfit(shown) and shown.cost <= float(counted.costs.max()))
 
     def _policy_at(self, sets: dict[int, TrialSet | None], models: dict[int, LocalModel]) -> dict[int, PolicyAtTrials]:
         out = {}
@@ -189,8 +209,7 @@ class GuidedPolicySearch(LocalLearner):
         for c in models:
             trials, controller = sets[c], self.states[c].controller
             assert trials is not None  # noqa: S101 - only such have models
-            states = trials.states[:, :-1]
-            states = self._with_neighbours(c, states, turn)
+            states = self._taught_at(c, trials.states[:, :-1], turn)
             means, weights = controller.means_along(states), None
             if c in views:
                 means = means + self.variant.shift(views[c])
@@ -200,14 +219,22 @@ class GuidedPolicySearch(LocalLearner):
         self.trainer.train(self.policy, targets, trial_seed(self.seed, self.iteration, 0, TRAINING + turn))
         return time.perf_counter() - begin
 
-    def _with_neighbours(self, c: int, states: Array, turn: int) -> Array:
-        """States and others near them; before the first step, whose spread is not known, none."""
-        spread = self.states[c].spread
-        if spread is None:
+    def _taught_at(self, c: int, states: Array, turn: int) -> Array:
+        """Trials' states and others near; before the first step, whose spread is not known, none.
+
+        A third of those others lie around the trials, a third around where the new controller is going, which leaves
+        the trials behind, and a third where the policy went in its trial without noise: what it gets wrong there, it
+        is corrected in. Without such a trial these two are halves.
+        """
+        s = self.states[c]
+        if s.spread is None:
             return states
+        ahead = s.controller.nominal_states[:-1]
+        others, shown = [ahead], self._shown.get(c)
+        if shown is not None and not self._unfit(shown):
+            others.append(within_reach(shown.states[:-1], ahead, states))
         seed = trial_seed(self.seed, self.iteration, c, NEIGHBOURS + turn)
-        ahead = self.states[c].controller.nominal_states[:-1]
-        return with_neighbours(states, spread[:-1], self.options.gps.neighbours, seed, ahead)
+        return with_neighbours(states, s.spread[:-1], self.options.gps.neighbours, seed, *others)
 
     def _judged(self, c: int, evaluation: Sequence[Trial]) -> Row:
         """How the policy did from a condition, without noise, before this iteration."""

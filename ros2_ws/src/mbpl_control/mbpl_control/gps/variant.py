@@ -24,6 +24,7 @@ class ConditionView:
         link: the policy linearised, in deviations from the model's reference.
         old: the controller the trials were run with, or would have been, likewise.
         by_policy: whether the policy ran the trials.
+        follows: whether the policy does there what the controllers do, well enough to be what a step begins from.
     """
 
     state: ConditionState
@@ -31,6 +32,7 @@ class ConditionView:
     link: LinearLaw
     old: LinearLaw
     by_policy: bool = False
+    follows: bool = True
 
     @property
     def ran(self) -> LinearLaw:

@@ -37,8 +37,9 @@ class MirrorDescent(Variant):
 
     q lies between the last controller p̄ and the policy linearised, q ∝ p̄^(1−w) π̂_θ^w: see `between`. With w = 1 it
     is the policy, as published. A policy that cannot follow yet is then a poor centre: each iteration begins from what
-    it got wrong. With less, what it cannot follow shrinks by 1 − w an iteration, and progress stays. Where the policy
-    ran the trials itself, q is the policy whatever w: nothing is known of where the last controller would have gone.
+    it got wrong. With less, what it cannot follow shrinks by 1 − w an iteration, and progress stays; and where it
+    does not follow at all (`ConditionView.follows`), q is the last controller. Where the policy ran the trials itself,
+    q is the policy whatever w: nothing is known of where the last controller would have gone.
 
     Args:
         share: w, from 0 to 1.
@@ -54,7 +55,8 @@ class MirrorDescent(Variant):
 
     def near(self, view: ConditionView) -> LinearLaw:
         """The law between controller and policy, or the policy where that ran."""
-        return between(view.ran, view.link, self.share)
+        follows = view.follows or self.share == 1.0
+        return between(view.ran, view.link, self.share if follows else 0.0)
 
 
 class Lagrangian(Variant):

@@ -120,6 +120,7 @@ class LocalLearner(Learner):
         return out
 
     def _unfit(self, trial: Trial) -> str:
+        """Why nothing can be learned from a trial; empty when something can."""
         if trial.stop_reason != "completed":
             return trial.stop_reason
         if trial.steps != self.task.horizon:
