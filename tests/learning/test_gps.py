@@ -12,13 +12,13 @@ import pytest
 pytestmark = pytest.mark.timeout(1800)  # s; a machine may be slow, and speed is a matter for bench/
 
 
-def test_mirror_descent_teaches_a_policy_that_puts_the_peg_into_half_of_the_holes_within_twelve_iterations(
+def test_mirror_descent_teaches_a_policy_that_keeps_the_peg_in_three_of_four_holes_from_nine_iterations_on(
     learn,
 ) -> None:
-    learned = learn("gps", "arm_peg", 12, seeds=(5,), variant="mdgps")
-    last = [learned.mean("policy_success", iteration) for iteration in (11, 12)]
-    # which holes it is in changes from one iteration to the next
-    assert max(last) >= 0.50, learned.told("policy_success")
+    learned = learn("gps", "arm_peg", 12, seeds=(6,), variant="mdgps")
+    last = [learned.mean("policy_success", iteration) for iteration in (10, 11, 12)]
+    # which hole it misses changes from one iteration to the next
+    assert min(last) >= 0.75, learned.told("policy_success")
 
 
 @pytest.mark.parametrize("variant", ["badmm", "lagrangian"])

@@ -160,9 +160,9 @@ def test_a_step_that_made_it_worse_is_taken_back(balance: Task, run: Run, tmp_pa
     kept, controller, multiplier, promised = s.trials, s.made_from, s.multiplier, s.trial_cost - s.predicted_cost
     assert kept is not None and s.model is not None
     trials = run(made.requests())
-    # its variance stays, its mean is above what it was by more than it promised to gain and two standard errors
+    # its mean is above what it was by more than it promised to gain and two standard errors of what was
     mine = np.array([t.cost for t in trials if t.condition == 1])
-    error = np.sqrt((mine.var(ddof=1) + kept.costs.var(ddof=1)) / len(mine))
+    error = kept.costs.std(ddof=1) * np.sqrt(1.0 / len(kept.costs) + 1.0 / len(mine))
     more = kept.costs.mean() - mine.mean() + promised + 2.0 * error
 
     def changed(by: float) -> list[Trial]:

@@ -12,6 +12,7 @@ import numpy as np
 from mbpl_control.core import ExecutionMode, Trial
 from mbpl_control.core.validation import Array
 from mbpl_control.fitting.prior import MixturePrior
+from mbpl_control.gps.imagined import imagined_trials
 from mbpl_control.gps.linearisation import PolicyAtTrials, linearise, policy_at
 from mbpl_control.gps.variant import ConditionView, Variant
 from mbpl_control.gps.variants import BregmanADMM, Lagrangian, MirrorDescent
@@ -30,9 +31,13 @@ from mbpl_control.tasks.task import Task
 TRAINING = 2**21
 #: The same of the states added to a training.
 NEIGHBOURS = 2**22
+#: The same of trajectories on the fitted dynamics.
+VISITS = 2**23
 POLICY_FILE = "policy.npz"
 #: Targets a step of Adam. With neighbours there are some 25 000, and smaller batches are too noisy for 3000 steps.
 BATCH = 256
+#: Trajectories on the fitted dynamics by which a policy shows, in the middle of its training, where it would go.
+IMAGINED = 4
 
 
 class GuidedPolicySearch(LocalLearner):
@@ -74,9 +79,8 @@ class GuidedPolicySearch(LocalLearner):
             task=task.name,
             task_hash=task.hash,
         )
-        self.trainer: PolicyTrainer = (
-            AdamTrainer(gps.policy_iterations, BATCH) if gps.optimizer == "adam" else NaturalGradientTrainer()
-        )
+        steps = -(-gps.policy_iterations // gps.policy_rounds)
+        self.trainer: PolicyTrainer = AdamTrainer(steps, BATCH) if gps.optimizer == "adam" else NaturalGradientTrainer()
         window = options.samples * len(self.training)
         self.policy_prior = MixturePrior(replace(self.prior.options, window=window))
         # of the iteration that is learned from: the policy's trials without noise, by condition of training
@@ -203,38 +207,51 @@ class GuidedPolicySearch(LocalLearner):
         views: dict[int, ConditionView],
         turn: int,
     ) -> float:
-        """Train the policy on the controllers at the trials' states; the seconds it took."""
+        """Train the policy on the controllers, in rounds; the seconds it took.
+
+        Each round teaches it where it would go by now, on the fitted dynamics.
+        """
         begin = time.perf_counter()
-        parts = []
-        for c in models:
-            trials, controller = sets[c], self.states[c].controller
-            assert trials is not None  # noqa: S101 - only such have models
-            states = self._taught_at(c, trials.states[:, :-1], turn)
-            means, weights = controller.means_along(states), None
-            if c in views:
-                means = means + self.variant.shift(views[c])
-                weights = self.variant.weights(views[c])
-            parts.append(PolicyTargets.along(controller, states, self.task.observe(states, c), means, weights))
-        targets = PolicyTargets.joined(parts)
-        self.trainer.train(self.policy, targets, trial_seed(self.seed, self.iteration, 0, TRAINING + turn))
+        for part in range(self.options.gps.policy_rounds):
+            number = turn * self.options.gps.policy_rounds + part
+            lessons = []
+            for c in models:
+                trials, controller = sets[c], self.states[c].controller
+                assert trials is not None  # noqa: S101 - only such have models
+                states = self._taught_at(c, trials.states[:, :-1], models[c], number)
+                means, weights = controller.means_along(states), None
+                if c in views:
+                    means = means + self.variant.shift(views[c])
+                    weights = self.variant.weights(views[c])
+                lessons.append(PolicyTargets.along(controller, states, self.task.observe(states, c), means, weights))
+            seed = trial_seed(self.seed, self.iteration, 0, TRAINING + number)
+            self.trainer.train(self.policy, PolicyTargets.joined(lessons), seed)
         return time.perf_counter() - begin
 
-    def _taught_at(self, c: int, states: Array, turn: int) -> Array:
+    def _taught_at(self, c: int, states: Array, model: LocalModel, number: int) -> Array:
         """Trials' states and others near; before the first step, whose spread is not known, none.
 
-        A third of those others lie around the trials, a third around where the new controller is going, which leaves
-        the trials behind, and a third where the policy went in its trial without noise: what it gets wrong there, it
-        is corrected in. Without such a trial these two are halves.
+        Those others lie in turn around the trials; around where the new controller is going, which leaves the trials
+        behind; around where the policy went in its trial without noise, if there was one; and around each trajectory
+        that the policy as it is now takes on the fitted dynamics. What it gets wrong there, it is corrected in.
+
+        Args:
+            c: the condition.
+            states: of its trials, (N, T, n).
+            model: fitted to them.
+            number: of the training in this iteration.
         """
         s = self.states[c]
-        if s.spread is None:
+        if s.spread is None or not self.options.gps.neighbours:
             return states
-        ahead = s.controller.nominal_states[:-1]
-        others, shown = [ahead], self._shown.get(c)
-        if shown is not None and not self._unfit(shown):
-            others.append(within_reach(shown.states[:-1], ahead, states))
-        seed = trial_seed(self.seed, self.iteration, c, NEIGHBOURS + turn)
-        return with_neighbours(states, s.spread[:-1], self.options.gps.neighbours, seed, *others)
+        ahead, shown = s.controller.nominal_states[:-1], self._shown.get(c)
+        others = [] if shown is None or self._unfit(shown) else [shown.states[:-1]]
+        if self.policy.trainings:
+            seed = trial_seed(self.seed, self.iteration, c, VISITS + number)
+            others += list(imagined_trials(self.policy, self.task, c, model, IMAGINED, seed))
+        seed = trial_seed(self.seed, self.iteration, c, NEIGHBOURS + number)
+        near = (within_reach(other, ahead, states) for other in others)
+        return with_neighbours(states, s.spread[:-1], self.options.gps.neighbours, seed, ahead, *near)
 
     def _judged(self, c: int, evaluation: Sequence[Trial]) -> Row:
         """How the policy did from a condition, without noise, before this iteration."""

@@ -63,14 +63,16 @@ class LocalStep:
     def failed(self, s: ConditionState, trials: TrialSet) -> bool:
         r"""Whether the last step of a condition made it worse, beyond what noise explains and what it promised to gain.
 
-            c̄' − c̄ > max(0, promised) + κ √( s²/N + s'²/N' )
+            c̄' − c̄ > max(0, promised) + κ s √( 1/N + 1/N' )
 
-        c̄ and s² are mean and variance of the costs of trials, before the step and after it; κ is `take_back`.
+        c̄ and s are mean and deviation of the costs of the N trials before the step, c̄' is the mean of the N' after it;
+        κ is `take_back`. The deviation after it does not count: a controller that began to fail in two trials of five
+        varies more than any noise, and is worse all the same.
         """
         if s.trials is None:
             return False
         before, after = s.trials.costs, trials.costs
-        error = np.sqrt(before.var(ddof=1) / len(before) + after.var(ddof=1) / len(after))
+        error = before.std(ddof=1) * np.sqrt(1.0 / len(before) + 1.0 / len(after))
         promised = max(0.0, s.trial_cost - s.predicted_cost) if np.isfinite(s.predicted_cost) else 0.0
         return bool(after.mean() - before.mean() > promised + self._options.step.take_back * error)
 

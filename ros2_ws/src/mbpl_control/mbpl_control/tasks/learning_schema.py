@@ -88,7 +88,11 @@ class SurrogateSection(Section):
 
 
 class GpsSection(Section):
-    """Guided policy search."""
+    """Guided policy search.
+
+    A training of the policy takes `policy_iterations` steps, in `policy_rounds` rounds: before each of them the policy
+    runs on the fitted dynamics, and is taught where it goes.
+    """
 
     variant: Literal["mdgps", "badmm", "lagrangian"] = "mdgps"
     sample_from: Literal["controllers", "policy", "better"] = "controllers"
@@ -97,7 +101,8 @@ class GpsSection(Section):
     covariance: Literal["constant", "state_dependent"] = "constant"
     optimizer: Literal["adam", "natural_gradient"] = "adam"
     policy_iterations: Count = 3000
-    neighbours: Annotated[int, Field(strict=True, ge=0)] = 12
+    policy_rounds: Count = 3
+    neighbours: Annotated[int, Field(strict=True, ge=0)] = 14
     policy_share: Annotated[Number, Field(ge=0.0, le=1.0)] = 0.5
 
 
