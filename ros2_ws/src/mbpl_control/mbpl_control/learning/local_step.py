@@ -65,9 +65,9 @@ class LocalStep:
 
             c̄' − c̄ > max(0, promised) + κ s √( 1/N + 1/N' )
 
-        c̄ and s are mean and deviation of the costs of the N trials before the step, c̄' is the mean of the N' after it;
-        κ is `take_back`. The deviation after it does not count: a controller that began to fail in two trials of five
-        varies more than any noise, and is worse all the same.
+        c̄ and s are mean and deviation of the costs of the N trials before the step, c̄' is the mean of the N' after
+        it; κ is `take_back`. The deviation after it does not count: a controller that began to fail in two trials of
+        five varies more than any noise, and is worse all the same.
         """
         if s.trials is None:
             return False
