@@ -31,7 +31,7 @@ BATCH = 256
 STUDENT = 10**6
 
 #: A student is small, and takes so many times as many steps of Adam as its teachers.
-LONGER = 3
+LONGER = 10
 
 #: Told what is done, and how much of how much.
 Progress = Callable[[str, int, int], None]
@@ -45,7 +45,7 @@ class DistillationOptions:
         hidden: units of each hidden layer, of the policy or, with several members, of each of them.
         covariance: "constant" or "state_dependent".
         optimizer: "adam", "natural_gradient" or "both".
-        iterations: most steps of Adam in a training; a student of networks takes three times as many.
+        iterations: most steps of Adam in a training; a student of networks takes ten times as many.
         natural_iterations: most steps of natural gradient.
         members: networks of an ensemble that is trained first and taught by; 1 for none.
         share: parameters of the student, as a share of those of all its teachers together; None: the same `hidden`.
