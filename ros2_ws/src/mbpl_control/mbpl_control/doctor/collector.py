@@ -36,7 +36,7 @@ LISTENED: dict[str, Any] = {
     "/clock": Clock,
 }
 #: s without a new node or topic after which the graph counts as discovered.
-SETTLED = 0.7
+SETTLED = 1.5
 #: s a node has to answer.
 PATIENCE = 2.0
 #: Parameters that are asked for, of every node, one by one: a node answers nothing at all when it lacks one.
