@@ -162,11 +162,7 @@ def test_a_healthy_graph_passes(whole: GraphClient) -> None:
     found = until(whole, passes)
     checks = {"nodes", "task", "clock", "quality of service", "publishers", "rates", "model", "mode", "states", "bags"}
     assert checks <= {f.check for f in found}
-    # each command joins the graph anew, and on a busy machine may hear of a part of it only
-    end = time.monotonic() + 60.0
     code, account = doctor("--seconds", "1")
-    while code and time.monotonic() < end:
-        code, account = doctor("--seconds", "1")
     assert code == 0 and account["passes"], account
 
 

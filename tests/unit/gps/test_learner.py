@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from mbpl_control.core import ExecutionMode, FileFormatError, LinearGaussianController, Trial
-from mbpl_control.gps.learner import GuidedPolicySearch
-from mbpl_control.learning.learner import IterationReport, TrialRequest
+from mbpl_control.gps.imagined import imagined_trials
+from mbpl_control.gps.learner import IMAGINED, VISITS, GuidedPolicySearch
+from mbpl_control.learning.learner import IterationReport, TrialRequest, trial_seed
 from mbpl_control.policies import GaussianPolicy
 from mbpl_control.tasks import Task
 from mbpl_control.tasks.learning_schema import LearningSection
@@ -196,6 +197,14 @@ def test_states_added_to_a_training_stray_no_further_than_trials_do_whatever_the
     # near where the controller is going; so far that no law can be asked there; and lost altogether
     near, far = (replace(policy, states=np.concatenate([ahead + d * seen, policy.states[-1:]])) for d in (5.0, 80.0))
     lost = replace(policy, stop_reason="aborted: lost")
+    seed = trial_seed(made.seed, made.iteration, 0, VISITS)
+    imagined = imagined_trials(made.policy, balance, 0, state.model, IMAGINED, seed)
+    # drawn back to eight deviations, root mean square over the numbers
+    would_go = []
+    for visited in imagined:
+        off = visited - ahead
+        away = np.sqrt(np.mean((off / np.maximum(seen, 1e-12)) ** 2, axis=1))
+        would_go.append(ahead + off * np.minimum(1.0, 8.0 / np.maximum(away, 1e-12))[:, None])
     # two times what is expected, where that is little; four times what trials had, where dynamics blow up
     for expected, limit in ((0.1 * seen, 0.2 * seen), (1e3 * (1.0 + seen), 4.0 * seen)):
         spread = np.zeros((len(seen) + 1, n, n))
@@ -211,9 +220,8 @@ def test_states_added_to_a_training_stray_no_further_than_trials_do_whatever_the
             more = made._taught_at(0, states, state.model, 0)
             np.testing.assert_array_equal(more[: len(states)], states)
             drawn = more[len(states) :].reshape(7000, *states.shape)
-            # behind these: around what the policy does on the fitted dynamics, four times
-            for i, centre in enumerate([states, *others]):
-                away = drawn[i :: 5 + len(others)] - centre
+            for i, centre in enumerate([states, *others, *would_go]):
+                away = drawn[i :: 1 + len(others) + len(would_go)] - centre
                 # 3000 draws at least give a deviation to 1.3 %, and a mean to 2 % of it
                 np.testing.assert_allclose(away.std(axis=(0, 1)), limit, rtol=0.1, atol=1e-9)
                 assert (np.abs(away.mean(axis=(0, 1))) <= 0.12 * limit + 1e-9).all()

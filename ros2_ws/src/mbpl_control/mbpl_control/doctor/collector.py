@@ -36,7 +36,10 @@ LISTENED: dict[str, Any] = {
     "/clock": Clock,
 }
 #: s without a new node or topic after which the graph counts as discovered.
-SETTLED = 1.5
+SETTLED = 0.7
+#: What a graph cannot work without is there when these have publishers. A manager that estimates by itself needs no
+#: `state`, and is waited for in vain: that costs the patience, and nothing else.
+NEEDED = ("status", "joint_states", "state")
 #: s a node has to answer.
 PATIENCE = 2.0
 #: Parameters that are asked for, of every node, one by one: a node answers nothing at all when it lacks one.
@@ -49,7 +52,7 @@ class Collector:
     Args:
         client: that joined it.
         seconds: to listen to topics.
-        patience: s to wait for a first node.
+        patience: s to wait for what no graph works without, before it counts as missing.
     """
 
     def __init__(self, client: GraphClient, seconds: float = 2.0, patience: float = 4.0) -> None:
@@ -105,7 +108,11 @@ class Collector:
         return namespace == self._namespace or namespace.startswith(f"{self._namespace}/")
 
     def _discover(self) -> Counter[str]:
-        """Nodes below the namespace with their number, once nothing new comes."""
+        """Nodes below the namespace with their number, once nothing new comes.
+
+        On a busy machine nodes that are long there are heard of seconds apart: while something is missing that no graph
+        works without, silence ends the wait only when the patience is over.
+        """
         begin = changed = time.monotonic()
         seen: Any = None
         while True:
@@ -119,8 +126,9 @@ class Collector:
             view = (names, len(self._node.get_topic_names_and_types()))
             if view != seen:
                 seen, changed = view, now
-            if now - changed > SETTLED and (names or now - begin > self._patience):
-                return names
+            if now - changed > SETTLED:
+                if now - begin > self._patience or all(self.ends(topic, True) for topic in NEEDED):
+                    return names
             self._pause.wait(0.05)
 
     def ends(self, topic: str, publishing: bool) -> list[TopicEndpointInfo]:

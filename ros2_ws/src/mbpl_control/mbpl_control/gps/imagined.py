@@ -21,7 +21,7 @@ def imagined_trials(
 
         u_t = μ_θ(o(x_t)) within the limits,   x_{t+1} = x̂_{t+1} + A_t (x_t − x̂_t) + B_t (u_t − û_t) + c_t + e_t
 
-    The first is without e, the others have e_t ~ N(0, F_t), the noise the fit left over.
+    The first is without e, the others have e_t ~ N(0, N_t), the noise the fit left over.
 
     Args:
         policy: that was trained before.
@@ -43,7 +43,7 @@ def imagined_trials(
     noise = np.einsum("tij,atj->tai", roots, np.random.default_rng(seed).standard_normal((count, len(roots), n)))
     noise[:, 0] = 0.0
     off = np.repeat(model.start_mean[None], count, axis=0)
-    visited = np.empty((count, *model.actions.shape[:1], n))
+    visited = np.empty((count, len(model.actions), n))
     for t in range(len(model.actions)):
         visited[:, t] = model.states[t] + off
         observed = task.observe(visited[:, t : t + 1], condition)[:, 0]

@@ -122,17 +122,15 @@ class GuidedPolicySearch(LocalLearner):
         self.events.clear()
         clock = [time.perf_counter()]
         by_policy = {c: self.tries_policy(c) for c in self.training}
-        before = {c: s.trials for c, s in self.states.items()}
         sets = self.sort(trials)
         models = self.fit(sets)
-        self.take_in(sets, models, shared=self.options.gps.step_rule == "global")
+        self._taken_back = self.take_in(sets, models, shared=self.options.gps.step_rule == "global")
+        for c in models.keys() - self._taken_back:
+            self.states[c].by_policy = by_policy[c]
         clock.append(time.perf_counter())
-        self._taken_back = {c for c in models if self.states[c].trials is before[c]}
         self._shown = {t.condition: t for t in evaluation if t.condition in models}
         rows: dict[int, Row] = {c: self.measured(c, trials) | self._judged(c, evaluation) for c in self.training}
         for c, row in rows.items():
-            if self.states[c].trials is not before[c]:
-                self.states[c].by_policy = by_policy[c]
             row["tried"] = "policy" if by_policy[c] else "controller"
             self.states[c].policy_cost = float(row["policy_cost"])
         steps: dict[int, Row] = {c: no_step(self.states[c]) for c in self.training}

@@ -178,10 +178,13 @@ class LocalLearner(Learner):
             "discarded": len(mine) - len(whole),
         }
 
-    def take_in(self, sets: dict[int, TrialSet | None], models: dict[int, LocalModel], shared: bool) -> None:
+    def take_in(self, sets: dict[int, TrialSet | None], models: dict[int, LocalModel], shared: bool) -> set[int]:
         """Give every condition its new trials, and adapt the step sizes, of each or of all by their mean.
 
         Where the last step made a condition worse, `sets` and `models` hold what it was made from afterwards.
+
+        Returns:
+            the conditions whose last step was taken back.
         """
         promises = {}
         for c, model in list(models.items()):
@@ -197,6 +200,7 @@ class LocalLearner(Learner):
         mean = np.mean(list(promises.values()), axis=0) if promises else np.full(2, np.nan)
         for c, (promised, came) in promises.items():
             self.step.adapt(self.states[c], *(mean if shared else (promised, came)))
+        return models.keys() - promises.keys()
 
     def identity(self) -> dict[str, Any]:
         """What must be the same in a learner that goes on with what this one kept."""

@@ -90,8 +90,9 @@ class SurrogateSection(Section):
 class GpsSection(Section):
     """Guided policy search.
 
-    A training of the policy takes `policy_iterations` steps, in `policy_rounds` rounds: before each of them the policy
-    runs on the fitted dynamics, and is taught where it goes.
+    A training of the policy takes `policy_iterations` steps of Adam, in `policy_rounds` rounds of as many each, rounded
+    up: before each of them the policy runs on the fitted dynamics, and is taught where it goes. Natural gradient takes
+    its own number of steps in each.
     """
 
     variant: Literal["mdgps", "badmm", "lagrangian"] = "mdgps"
