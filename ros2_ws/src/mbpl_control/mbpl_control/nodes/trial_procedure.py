@@ -63,12 +63,14 @@ class TrialOutcome:
 
     Attributes:
         trial: the trial.
+        start_ns: stamp of the state its first step began with.
         final_distance: at the end, m or rad; NaN when the task has no rule.
         bag: its directory; empty when none was written.
         note: what went wrong with the bag; empty when nothing did.
     """
 
     trial: Trial
+    start_ns: int
     final_distance: float
     bag: str
     note: str = ""
@@ -191,7 +193,7 @@ class TrialProcedure:
                 "law": {"type": entry.type, "mode": entry.mode, "source": entry.source, "sequence": sequence},
             },
         )
-        return TrialOutcome(trial, distance, bag, note)
+        return TrialOutcome(trial, start_ns, distance, bag, note)
 
     def _finish(self, order: TrialOrder, bag: str, ending: dict[str, object]) -> str:
         """Leave the robot held and the bag closed, whatever happened; what went wrong with the bag, in words."""

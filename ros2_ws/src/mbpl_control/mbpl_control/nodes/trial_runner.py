@@ -150,7 +150,8 @@ class TrialRunner(Node):
             goal.canceled() if goal.is_cancel_requested else goal.abort()
             return result
         trial = outcome.trial
-        result.trial, result.cost, result.bag = convert.trial_to_msg(trial), trial.cost, outcome.bag
+        result.trial = convert.trial_to_msg(trial, outcome.start_ns)
+        result.cost, result.bag = trial.cost, outcome.bag
         result.final_distance = outcome.final_distance
         result.message = "; ".join(part for part in (trial.stop_reason, outcome.note) if part)
         result.ok = trial.stop_reason == "completed"
