@@ -11,12 +11,13 @@ import pytest
 from bringup import SERVICES, bringup
 from launch import LaunchDescription
 from mbpl_msgs.action import RunTrial
+from mbpl_msgs.srv import LoadController
 
 from mbpl_control.agents import MujocoAgent
 from mbpl_control.agents.ros import RosAgent
-from mbpl_control.core import ExecutionMode, RefusedError
+from mbpl_control.core import ExecutionMode, LinearGaussianController, RefusedError
 from mbpl_control.nodes.client import GraphClient
-from mbpl_control.nodes.conversions import trial_from_msg
+from mbpl_control.nodes.conversions import controller_to_msg, trial_from_msg
 from mbpl_control.runtime import ManagerConfig
 from mbpl_control.tasks import load_task
 from mbpl_control.trajopt.planning import plan_task, task_controller
@@ -112,6 +113,28 @@ def test_a_bag_that_exists_is_not_touched_and_the_trial_does_not_begin(client: G
         client.run_trial(RunTrial.Goal(controller="ilqr_feedback", record=True, bag=str(bag)))
     assert [p.name for p in bag.iterdir()] == ["precious"]
     assert client.status().switches == switches
+
+
+@pytest.mark.launch(fixture=graph)
+def test_a_trial_whose_controller_is_replaced_before_its_first_command_ends_with_the_reason(
+    client: GraphClient,
+) -> None:
+    task = load_task("arm_reach")
+    law = LinearGaussianController(
+        task.state,
+        task.action,
+        task.dt,
+        nominal_states=np.full((2, task.state.size), np.finfo(float).max),
+        nominal_actions=np.zeros((1, task.action.size)),
+        gains=np.full((1, task.action.size, task.state.size), 2.0),  # what they give is infinite, though no field is
+    )
+    message = controller_to_msg(law)
+    client.load(LoadController.Request(name="overflows", type="linear_gaussian", mode="mean", law=[message]))
+    with pytest.raises(RefusedError, match="replaced before its first command: .*not finite"):
+        client.run_trial(RunTrial.Goal(controller="overflows"))
+    assert client.wait_status(lambda s: s.mode == "fallback", 5.0).active_controller != "overflows"
+    client.unload("overflows")
+    assert client.run_trial(RunTrial.Goal(controller="ilqr_feedback")).ok
 
 
 @pytest.mark.launch(fixture=graph)

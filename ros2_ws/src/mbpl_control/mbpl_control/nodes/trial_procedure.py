@@ -309,8 +309,9 @@ class TrialProcedure:
         self._graph.activate(order.controller, FIRST_LAW_DEADLINE, restart=True)
         if self._simulated:
             self._graph.pause_sim(False)
+        stop_reason = self._until_over(collector, order, deadline)
         with self._changed:
-            trial, robot = collector.trial(self._until_over(collector, order, deadline))
+            trial, robot = collector.trial(stop_reason)
         self._report("finish", collector.step, collector.steps)
         assert collector.start_ns is not None  # noqa: S101 - there is a trial
         return trial, robot, collector.start_ns
@@ -318,29 +319,33 @@ class TrialProcedure:
     def _until_over(self, collector: TrialCollector, order: TrialOrder, deadline: float) -> str:
         """Wait until all of a trial has been heard, or it was cut short; why it stopped."""
         shown = 0.0
-        while not collector.complete and not collector.interrupted_by:
+        while not self._heard(lambda: collector.complete or collector.interrupted_by != "", 0.1):
             if self.cancelled.is_set():
                 return "aborted: cancelled"
             if time.monotonic() > deadline:
                 return f"aborted: not over within {order.timeout:g} s of wall time"
-            self._changed.wait(0.1)
             if time.monotonic() - shown > 0.1:
                 shown = time.monotonic()
                 self._report("run", collector.step, collector.steps)
+            # one that was activated and replaced before it commanded at all leaves nothing that could be heard
+            if collector.start_ns is None and self._controller(order.controller).state != "active":
+                return f"aborted: it was replaced before its first command: {self._why(order.controller)}"
         # a manager that died since the last state is no reason to lose the trial
-        self._changed.wait_for(lambda: collector.answered or collector.interrupted_by != "", LAST_ANSWER_DEADLINE)
+        self._heard(lambda: collector.answered or collector.interrupted_by != "", LAST_ANSWER_DEADLINE)
         if collector.interrupted_by:
             return f"aborted: {collector.interrupted_by} took over: {self._why(order.controller)}"
         return "completed"
 
+    def _heard(self, what: Callable[[], bool], timeout: float) -> bool:
+        """Wait up to `timeout` s of wall time until what was heard makes `what` true; whether it did."""
+        with self._changed:
+            return self._changed.wait_for(what, timeout)
+
     def _why(self, controller: str) -> str:
         """Why `controller` commands no more, in the manager's words, which may lag behind the command that shows it."""
-        end = time.monotonic() + 1.0
-        while self._status is None or self._status.active_controller == controller:
-            left = end - time.monotonic()
-            if left <= 0.0:
-                return "the manager gave no reason"
-            self._changed.wait(left)
+        if not self._heard(lambda: self._status is not None and self._status.active_controller != controller, 1.0):
+            return "the manager gave no reason"
+        assert self._status is not None  # noqa: S101 - it was heard
         return str(self._status.reason)
 
     def _leave_held(self, controller: str) -> None:
