@@ -30,7 +30,8 @@ BATCH = 256
 #: The student's number among the members, whose numbers begin at 0.
 STUDENT = 10**6
 
-#: A student is small, and takes so many times as many steps of Adam as its teachers.
+#: A student is small, and takes so many times as many steps of Adam as its teachers. It is waited for as much longer: the
+#: rate falls over all steps, and one that is ended early in them keeps the noise of its batches.
 LONGER = 10
 
 #: Told what is done, and how much of how much.
@@ -45,7 +46,8 @@ class DistillationOptions:
         hidden: units of each hidden layer, of the policy or, with several members, of each of them.
         covariance: "constant" or "state_dependent".
         optimizer: "adam", "natural_gradient" or "both".
-        iterations: most steps of Adam in a training; a student of networks takes ten times as many.
+        iterations: most steps of Adam in a training; a student of networks takes ten times as many, and is waited for
+            ten times as long.
         natural_iterations: most steps of natural gradient.
         members: networks of an ensemble that is trained first and taught by; 1 for none.
         share: parameters of the student, as a share of those of all its teachers together; None: the same `hidden`.
@@ -212,9 +214,10 @@ def _train(
             task=task.name,
             task_hash=task.hash,
         )
-        stopping = None if data.judge is None else EarlyStopping(data.judge, options.patience)
+        longer = LONGER if number == STUDENT else 1
+        stopping = None if data.judge is None else EarlyStopping(data.judge, longer * options.patience)
         seed = trial_seed(options.seed, number, 0, TRAINING)
-        patient = replace(options, iterations=LONGER * options.iterations) if number == STUDENT else options
+        patient = replace(options, iterations=longer * options.iterations)
         report = _trainer(name, patient).train(policy, data.train, seed, stopping)
         # taught at the temperature, asked at one
         policy.assign(policy.parameters, policy.covariance / options.temperature)
