@@ -4,6 +4,7 @@
 #   make test            unit tests, and tests over the ROS graph               make bench   all comparisons
 #   make test-learning   whether it learns, over seeds; takes minutes            make fuzz    odd inputs on everything that is taken
 #   make test-faults     every fault of processes, laws, sensors, clocks, most of them many times
+#   make bench-methods  the other learners, each on the problem that shows what it is for
 #   make bench-bags      recording, reading and aligning of bags, memory, kills of the recorder
 #   make soak [MINUTES=15]  trials and swaps at 500 Hz: memory, heartbeats, bags
 #   make setup [PYTHON=/path/to/python3.12]                                     make docs    the pages, in site/
@@ -19,7 +20,7 @@ BENCH_ARGS ?=
 SETUP = python=$$(PYTHON='$(PYTHON)' tools/find_python.sh) && "$$python" tools/setup.py
 IN_ENV = source tools/env.sh &&
 
-.PHONY: help setup demo demo-offline test test-learning test-faults fuzz soak lint bench bench-ilqr bench-loop bench-flm bench-bags docs lock clean
+.PHONY: help setup demo demo-offline test test-learning test-faults fuzz soak lint bench bench-ilqr bench-loop bench-flm bench-bags bench-methods docs lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -66,6 +67,9 @@ bench-ilqr: setup
 
 bench-loop: setup
 	@$(IN_ENV) python bench/loop.py
+
+bench-methods: setup
+	@$(IN_ENV) python bench/methods.py $(BENCH_ARGS)
 
 bench-flm: setup
 	@$(IN_ENV) python bench/flm.py

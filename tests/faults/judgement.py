@@ -157,8 +157,9 @@ class Judge:
             allowed = self._limits.rate * (max(passed, self._tick) + slack)
             beyond = change > allowed + 1e-9
             if beyond.any():
-                # limits of speed and position come after that of the rate: where they act, they have the last word
-                beyond &= np.abs(self._limited(after.values, before, after, states) - after.values) > 1e-6 * self._scale
+                # Limits of speed and position come after that of the rate: where they act, they have the last word.
+                # What they made of a command they would change again, by a little, since joints act on each other.
+                beyond &= np.abs(self._limited(after.values, before, after, states) - after.values) > 0.01 * self._scale
             if beyond.any():
                 most = float((change / allowed)[beyond].max())
                 result.grave.append(

@@ -64,7 +64,7 @@ def test_a_trial_becomes_a_bag_that_rosbags_and_mcap_open_with_all_that_happened
 ) -> None:
     bag = tmp_path / "trial"
     result = client.run_trial(
-        RunTrial.Goal(controller="ilqr_feedback", seed=3, record=True, bag=str(bag), label="a test")
+        RunTrial.Goal(controller="ilqr_feedback", seed=3, record=True, bag=str(bag), label="a test", iteration=2)
     )
     assert Path(result.bag) == bag
     # rosbags, with nothing but what the bag itself says of this project's types
@@ -90,7 +90,7 @@ def test_a_trial_becomes_a_bag_that_rosbags_and_mcap_open_with_all_that_happened
     episode = read_episode(bag)
     assert episode.complete
     assert episode.metadata["task"] == "arm_reach"
-    assert episode.metadata["label"] == "a test"
+    assert (episode.metadata["label"], episode.metadata["iteration"]) == ("a test", 2)
     assert episode.metadata["success"] is True
     assert episode.metadata["cost"] == pytest.approx(result.cost, rel=1e-12)
 

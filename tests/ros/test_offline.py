@@ -15,6 +15,9 @@ from typer.testing import CliRunner
 
 from mbpl_control.agents.pool import AgentRunner
 from mbpl_control.agents.ros import RosAgent
+from mbpl_control.bags.export.hdf5 import read_hdf5
+from mbpl_control.bags.export.lerobot import read_lerobot
+from mbpl_control.bags.export.parquet import read_parquet
 from mbpl_control.bags.recorded import find_bags, read_all
 from mbpl_control.cli.main import app
 from mbpl_control.core import RefusedError
@@ -92,6 +95,9 @@ def test_what_is_fitted_to_bags_is_what_was_learned_from_the_trials_to_the_last_
         np.testing.assert_array_equal(by_seed[trial.seed].trial.states, trial.states)
         np.testing.assert_array_equal(by_seed[trial.seed].trial.actions, trial.actions)
         np.testing.assert_array_equal(by_seed[trial.seed].trial.costs, trial.costs)
+    for iteration in online.iterations():
+        for trial in (*iteration.trials(), *iteration.evaluation()):
+            assert by_seed[trial.seed].metadata["iteration"] == iteration.report.iteration
     words = ["fit", "--bags", str(bags), "--task", TASK, "--output", str(tmp_path / "run"), "--seed", "3", "--json"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
@@ -127,3 +133,32 @@ def test_a_policy_from_bags_runs_in_the_node_of_policies_and_one_of_another_robo
     # an existing file is never written over
     again = CliRunner().invoke(app, words)
     assert again.exit_code != 0
+
+
+@pytest.mark.launch(fixture=graph)
+def test_what_a_graph_recorded_is_exported_and_told_on_one_page(
+    client: GraphClient, bags: Path, run: Path, tmp_path: Path
+) -> None:
+    train(client, run)
+    read = list(read_all(find_bags(bags), load_task(TASK)))
+    formats = {
+        "hdf5": (tmp_path / "trials.h5", lambda path: [r.trial for r in read_hdf5(path)], np.float64),
+        "parquet": (tmp_path / "trials", lambda path: [r.trial for r in read_parquet(path)], np.float64),
+        "lerobot": (tmp_path / "dataset", lambda path: list(read_lerobot(path)), np.float32),
+    }
+    for name, (output, back, precision) in formats.items():
+        words = ["export", "--bags", str(bags), "--format", name, "--output", str(output)]
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+        for found, recorded in zip(back(output), read, strict=True):
+            np.testing.assert_array_equal(found.states, recorded.trial.states.astype(precision))
+            np.testing.assert_array_equal(found.actions, recorded.trial.actions.astype(precision))
+            assert found.seed == recorded.trial.seed
+        # nothing that exists is written over
+        assert CliRunner().invoke(app, words).exit_code != 0
+    page = tmp_path / "report.html"
+    result = CliRunner().invoke(app, ["report", str(run), str(bags), "--output", str(page)])
+    assert result.exit_code == 0, result.output
+    text = page.read_text(encoding="utf-8")
+    for recorded in read:
+        assert recorded.path.name in text

@@ -209,7 +209,7 @@ def test_an_agent_that_exists_runs_one_trial_after_the_other(task: Task) -> None
             self.task = task
             self.seeds: list[int] = []
 
-        def run(self, controller, mode, condition, seed) -> Trial:
+        def run(self, controller, mode, condition, seed, iteration=0) -> Trial:
             self.seeds.append(seed)
             if seed % 2:
                 raise RefusedError("not now")

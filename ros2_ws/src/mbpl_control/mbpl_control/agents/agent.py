@@ -35,7 +35,7 @@ class Agent(ABC):
     task: Task
 
     @abstractmethod
-    def run(self, law: Law, mode: ExecutionMode, condition: int, seed: int) -> Trial:
+    def run(self, law: Law, mode: ExecutionMode, condition: int, seed: int, iteration: int = 0) -> Trial:
         """Run `law` once.
 
         Args:
@@ -43,6 +43,7 @@ class Agent(ABC):
             mode: open loop, mean feedback, or sampled.
             condition: start condition of the task.
             seed: of all noise, the law's and the world's.
+            iteration: of learning that the trial is for, from 1, as its bag tells it where there is one; 0 for none.
 
         Returns:
             What happened; `stop_reason` says why when it is not "completed", and the trial is then shorter.

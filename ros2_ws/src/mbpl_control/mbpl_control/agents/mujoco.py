@@ -82,8 +82,8 @@ class MujocoAgent(Agent):
                 f"a whole multiple of 1 / dt = {1.0 / task.dt:g} Hz of task '{task.name}'",
             )
 
-    def run(self, law: Law, mode: ExecutionMode, condition: int, seed: int) -> Trial:
-        """See `Agent.run`."""
+    def run(self, law: Law, mode: ExecutionMode, condition: int, seed: int, iteration: int = 0) -> Trial:
+        """See `Agent.run`; nothing is recorded here."""
         start = self.task.condition(condition)
         source = self._source(law, condition)
         steps = law.steps if isinstance(law, LinearGaussianController) else self.task.horizon

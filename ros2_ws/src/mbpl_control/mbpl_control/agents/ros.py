@@ -66,7 +66,7 @@ class RosAgent(Agent):
         #: hash of the policy the node was given last
         self._policy = ""
 
-    def run(self, law: Law, mode: ExecutionMode, condition: int, seed: int) -> Trial:
+    def run(self, law: Law, mode: ExecutionMode, condition: int, seed: int, iteration: int = 0) -> Trial:
         """See `Agent.run`."""
         if isinstance(law, GaussianPolicy) and law.hash != self._policy:
             give_policy(self._client, law)
@@ -78,6 +78,7 @@ class RosAgent(Agent):
             seed=seed,
             record=self._record,
             label=self._label,
+            iteration=iteration,
         )
         trial = convert.trial_from_msg(self._client.run_trial(goal).trial)
         if trial.task_hash != self.task.hash:

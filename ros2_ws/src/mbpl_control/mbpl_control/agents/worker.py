@@ -47,7 +47,7 @@ def attempt(agent: Agent, request: TrialRequest) -> Trial:
         MbplError: the request itself is wrong; the message names it.
     """
     try:
-        return agent.run(request.law, request.mode, request.condition, request.seed)
+        return agent.run(request.law, request.mode, request.condition, request.seed, request.iteration)
     except RefusedError as error:
         return _refused(agent, request, str(error))
     except MbplError as error:

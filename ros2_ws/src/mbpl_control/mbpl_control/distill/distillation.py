@@ -30,8 +30,8 @@ BATCH = 256
 #: The student's number among the members, whose numbers begin at 0.
 STUDENT = 10**6
 
-#: A student is small, and takes so many times as many steps of Adam as its teachers. It is waited for as much longer: the
-#: rate falls over all steps, and one that is ended early in them keeps the noise of its batches.
+#: A student is small, and takes so many times as many steps of Adam as its teachers. It is waited for as much longer:
+#: the rate falls over all steps, and one that is ended early in them keeps the noise of its batches.
 LONGER = 10
 
 #: Told what is done, and how much of how much.

@@ -110,12 +110,7 @@ class GuidedPolicySearch(LocalLearner):
         """The policy without noise from every start condition, those held out included."""
         if self.policy.trainings == 0:
             return []
-        return [
-            TrialRequest(
-                self.policy, ExecutionMode.MEAN, c.index, trial_seed(self.seed, self.iteration, c.index, EVALUATION)
-            )
-            for c in self.task.conditions
-        ]
+        return [self.request(self.policy, ExecutionMode.MEAN, c.index, EVALUATION) for c in self.task.conditions]
 
     def learn(self, trials: Sequence[Trial], evaluation: Sequence[Trial] = ()) -> IterationReport:
         """See `Learner.learn`."""

@@ -26,12 +26,14 @@ class TrialRequest:
         mode: open loop, mean, or sampled.
         condition: start condition of the task.
         seed: of all noise in it.
+        iteration: that it is for, from 1; 0 for none.
     """
 
     law: LinearGaussianController | GaussianPolicy
     mode: ExecutionMode
     condition: int
     seed: int
+    iteration: int = 0
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from mbpl_control.learning.initial import first_controller
 from mbpl_control.learning.learner import Learner, TrialRequest, trial_seed
 from mbpl_control.learning.local_model import LocalModel, TrialSet, mean_expansion
 from mbpl_control.learning.local_step import LocalStep, Row
+from mbpl_control.policies.policy import GaussianPolicy
 from mbpl_control.tasks.learning_schema import LearningSection
 from mbpl_control.tasks.task import Task
 
@@ -87,10 +88,17 @@ class LocalLearner(Learner):
     def controller_requests(self) -> list[TrialRequest]:
         """Trials of every condition's controller, in the sampled mode."""
         return [
-            TrialRequest(self.explorer(c), ExecutionMode.SAMPLED, c, trial_seed(self.seed, self.iteration, c, sample))
+            self.request(self.explorer(c), ExecutionMode.SAMPLED, c, sample)
             for c in self.training
             for sample in range(self.options.samples)
         ]
+
+    def request(
+        self, law: LinearGaussianController | GaussianPolicy, mode: ExecutionMode, condition: int, sample: int
+    ) -> TrialRequest:
+        """A trial of this iteration, with the seed of its condition and its number among the condition's."""
+        seed = trial_seed(self.seed, self.iteration, condition, sample)
+        return TrialRequest(law, mode, condition, seed, self.iteration + 1)
 
     def explorer(self, condition: int) -> LinearGaussianController:
         """The controller as it is tried: with less noise once it ends near the target, where noise decides success.

@@ -10,7 +10,7 @@ from mbpl_control.core import ExecutionMode, LinearGaussianDynamics, Trial
 from mbpl_control.core.errors import RefusedError
 from mbpl_control.learning.condition_state import ConditionState
 from mbpl_control.learning.keeping import load_local, prefixed, save_local, under
-from mbpl_control.learning.learner import IterationReport, TrialRequest, trial_seed
+from mbpl_control.learning.learner import IterationReport, TrialRequest
 from mbpl_control.learning.local_learner import EVALUATION, LocalLearner
 from mbpl_control.learning.local_model import LocalModel
 from mbpl_control.learning.local_step import Row
@@ -43,12 +43,7 @@ class LqrFlm(LocalLearner):
 
     def evaluation_requests(self) -> list[TrialRequest]:
         """One trial a condition without noise."""
-        return [
-            TrialRequest(
-                self.states[c].controller, ExecutionMode.MEAN, c, trial_seed(self.seed, self.iteration, c, EVALUATION)
-            )
-            for c in self.training
-        ]
+        return [self.request(self.states[c].controller, ExecutionMode.MEAN, c, EVALUATION) for c in self.training]
 
     def learn(self, trials: Sequence[Trial], evaluation: Sequence[Trial] = ()) -> IterationReport:
         """See `Learner.learn`."""

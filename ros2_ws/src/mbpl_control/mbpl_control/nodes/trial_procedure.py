@@ -44,6 +44,7 @@ class TrialOrder:
         record: whether a bag is written.
         bag: its directory; named by the recorder when empty.
         label: free text.
+        iteration: of learning, kept in the bag; 0 for none.
         timeout: s of wall time for the whole trial.
     """
 
@@ -54,6 +55,7 @@ class TrialOrder:
     record: bool
     bag: str
     label: str
+    iteration: int
     timeout: float
 
 
@@ -213,7 +215,7 @@ class TrialProcedure:
         return note
 
     def _metadata(self, order: TrialOrder) -> dict[str, object]:
-        return {
+        metadata: dict[str, object] = {
             "task": self._task.name,
             "task_hash": self._task.hash,
             "condition": order.condition,
@@ -221,6 +223,7 @@ class TrialProcedure:
             "seed": order.seed,
             "label": order.label,
         }
+        return metadata | ({"iteration": order.iteration} if order.iteration else {})
 
     # --- to the start ---
 

@@ -136,6 +136,7 @@ class TrialRunner(Node):
             request.record,
             request.bag,
             request.label,
+            request.iteration,
             request.timeout if request.timeout > 0.0 else 30.0 + 5.0 * horizon,
         )
 

@@ -1,0 +1,236 @@
+"""An ensemble of networks that each say a Gaussian: what they disagree about is what is not known yet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import jacrev, vmap
+
+from mbpl_control.core.errors import InvalidFieldError, SolverError
+from mbpl_control.core.validation import Array, check_positive, check_whole
+from mbpl_control.mbrl.learned_dynamics import LearnedDynamics, Transitions
+from mbpl_control.policies.network import one_thread
+
+OWNER = "EnsembleDynamics"
+#: Bounds of ln σ² of a standardised difference, before they are learned.
+LOG_VARIANCE = (-10.0, 0.5)
+#: Weight of what pulls the learned bounds together.
+BOUND_WEIGHT = 0.01
+#: No number of an input or a difference is divided by less.
+LEAST_SCALE = 1e-8
+
+
+@dataclass(frozen=True)
+class EnsembleOptions:
+    """How an ensemble learns.
+
+    Attributes:
+        members: M.
+        hidden: units of each hidden layer.
+        steps: of Adam each time transitions are taken in.
+        batch_size: transitions a step and member.
+        learning_rate: of Adam.
+        weight_decay: a step shrinks weights by this times the learning rate.
+        held_out: share of the transitions that no member learns from; by them the deviations are calibrated.
+
+    Raises:
+        InvalidFieldError: an option out of its range.
+    """
+
+    members: int = 5
+    hidden: tuple[int, ...] = (64, 64)
+    steps: int = 1000
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    held_out: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check each."""
+        check_whole(OWNER, "members", self.members, 1, 1000)
+        check_whole(OWNER, "steps", self.steps, 1, 10**9)
+        check_whole(OWNER, "batch_size", self.batch_size, 1, 10**6)
+        for units in self.hidden:
+            check_whole(OWNER, "hidden", units, 1, 10**6)
+        check_positive(OWNER, "learning_rate", self.learning_rate)
+        if not 0.0 <= self.weight_decay < math.inf:
+            raise InvalidFieldError(OWNER, "weight_decay", str(self.weight_decay), "at least 0 and finite")
+        if not 0.0 <= self.held_out < 1.0:
+            raise InvalidFieldError(OWNER, "held_out", str(self.held_out), "at least 0 and below 1")
+
+
+class EnsembleDynamics(LearnedDynamics):
+    r"""M networks, x' ~ 1/M Σ_j N( x + μ_j(x, u), κ diag σ_j²(x, u) ).
+
+    Each is trained by maximum likelihood on its own bootstrap: how often a transition counts for a member is drawn
+    once, Poisson(1), when it is taken in, so that members go on disagreeing about what only some of them have seen.
+    ln σ² is held between bounds that are learned, too. Inputs and differences are standardised by what was taken in so
+    far; Adam goes on where it was. κ (n,) makes the errors on transitions held out as large as they were expected.
+
+    Args:
+        n: numbers of x.
+        m: numbers of u.
+        seed: of weights, bootstrap and batches.
+        options: how it learns.
+
+    Attributes:
+        held_out: transitions nobody learned from.
+
+    Source: Lakshminarayanan, Pritzel, Blundell 2017, "Simple and scalable predictive uncertainty estimation using deep
+    ensembles"; Chua, Calandra, McAllister, Levine 2018, "Deep reinforcement learning in a handful of trials using
+    probabilistic dynamics models" (bounds of ln σ²); Oza and Russell 2001, "Online bagging" (Poisson counts).
+    """
+
+    def __init__(self, n: int, m: int, seed: int, options: EnsembleOptions | None = None) -> None:
+        """Random weights; nothing is known."""
+        self.n, self.m = check_whole(OWNER, "n", n, 1, 10**6), check_whole(OWNER, "m", m, 0, 10**6)
+        self.options = EnsembleOptions() if options is None else options
+        self._rng = np.random.default_rng(seed)
+        sizes = (n + m, *self.options.hidden, 2 * n)
+        count = self.options.members
+        self._layers: list[Tensor] = []
+        for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+            weights = self._rng.standard_normal((count, inputs, outputs)) / math.sqrt(inputs)
+            self._layers += [torch.tensor(weights), torch.zeros(count, 1, outputs, dtype=torch.float64)]
+        self._bounds = [torch.full((n,), bound, dtype=torch.float64) for bound in LOG_VARIANCE]
+        for part in (*self._layers, *self._bounds):
+            part.requires_grad_()
+        self._optimiser = torch.optim.AdamW(
+            [
+                {"params": self._layers[0::2], "weight_decay": self.options.weight_decay},
+                {"params": [*self._layers[1::2], *self._bounds], "weight_decay": 0.0},
+            ],
+            lr=self.options.learning_rate,
+        )
+        empty = Transitions(np.zeros((0, n)), np.zeros((0, m)), np.zeros((0, n)))
+        self._data, self.held_out = empty, empty
+        self._counts: Array = np.zeros((0, count), dtype=np.int64)
+        self._input = (np.zeros(n + m), np.ones(n + m))
+        self._output = (np.zeros(n), np.ones(n))
+        self._inflation = np.ones(n)
+
+    def learn(self, more: Transitions) -> None:
+        """See `LearnedDynamics.learn`.
+
+        Raises:
+            InvalidFieldError: other sizes, or no transition at all.
+            SolverError: the loss left the finite numbers.
+        """
+        if more.states.shape[1] != self.n or more.actions.shape[1] != self.m:
+            found = f"{more.states.shape[1]} and {more.actions.shape[1]} numbers"
+            raise InvalidFieldError(OWNER, "transitions", found, f"{self.n} and {self.m}")
+        out = self._rng.random(len(more)) < self.options.held_out
+        if not len(self._data) and out.all():
+            out[:] = False
+        self.held_out = self.held_out.joined(Transitions(more.states[out], more.actions[out], more.successors[out]))
+        self._data = self._data.joined(Transitions(more.states[~out], more.actions[~out], more.successors[~out]))
+        fresh = self._rng.poisson(1.0, size=(int((~out).sum()), self.options.members))
+        self._counts = np.concatenate([self._counts, fresh])
+        if not len(self._data):
+            raise InvalidFieldError(OWNER, "transitions", "none", "at least 1")
+        self._standardise()
+        with one_thread():
+            self._descend()
+        self._calibrate()
+
+    def _standardise(self) -> None:
+        inputs = np.concatenate([self._data.states, self._data.actions], axis=1)
+        difference = self._data.successors - self._data.states
+        self._input = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), LEAST_SCALE)
+        self._output = difference.mean(axis=0), np.maximum(difference.std(axis=0), LEAST_SCALE)
+
+    def _descend(self) -> None:
+        inputs = self._inputs(self._data.states, self._data.actions)
+        mean, scale = self._output
+        wanted = torch.tensor((self._data.successors - self._data.states - mean) / scale)
+        # a member that no transition counts for learns from all of them
+        own = [np.repeat(np.arange(len(wanted)), c) if c.any() else np.arange(len(wanted)) for c in self._counts.T]
+        lower, upper = self._bounds
+        for _ in range(self.options.steps):
+            rows = torch.tensor(np.array([self._rng.choice(rows, self.options.batch_size) for rows in own]))
+            mu, log_variance = self._heads(inputs[rows])
+            error = (wanted[rows] - mu).square()
+            loss = 0.5 * (error * torch.exp(-log_variance) + log_variance).mean(dim=1).sum()
+            loss = loss + BOUND_WEIGHT * (upper - lower).sum()
+            self._optimiser.zero_grad()
+            loss.backward()
+            self._optimiser.step()
+        if not math.isfinite(float(loss.detach())):
+            raise SolverError("ensemble: the loss is not finite; a lower learning rate may help")
+
+    def _calibrate(self) -> None:
+        """κ: the mean square of errors over expected deviations on transitions held out, where there are enough."""
+        self._inflation = np.ones(self.n)
+        if len(self.held_out) < 10:
+            return
+        mean, deviation = self.moments(self.held_out.states, self.held_out.actions)
+        self._inflation = np.square((self.held_out.successors - mean) / deviation).mean(axis=0)
+
+    def _inputs(self, states: Array, actions: Array) -> Tensor:
+        mean, scale = self._input
+        return torch.tensor((np.concatenate([states, actions], axis=1) - mean) / scale)
+
+    def _heads(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised μ and ln σ² of each member, (M, B, n) each, of inputs (M, B, n + m)."""
+        h = inputs
+        for weights, bias in zip(self._layers[:-2:2], self._layers[1:-2:2], strict=True):
+            h = torch.nn.functional.silu(torch.baddbmm(bias, h, weights))
+        y = torch.baddbmm(self._layers[-1], h, self._layers[-2])
+        lower, upper = self._bounds
+        log_variance = upper - torch.nn.functional.softplus(upper - y[..., self.n :])
+        return y[..., : self.n], lower + torch.nn.functional.softplus(log_variance - lower)
+
+    def members(self, states: Array, actions: Array) -> tuple[Array, Array]:
+        """E[x'] and standard deviations as each member says them, (M, B, n) each."""
+        with torch.no_grad(), one_thread():
+            inputs = self._inputs(states, actions)
+            mu, log_variance = self._heads(inputs.expand(self.options.members, -1, -1))
+        mean, scale = self._output
+        deviation = torch.exp(0.5 * log_variance).numpy() * scale * np.sqrt(self._inflation)
+        return states + mean + scale * mu.numpy(), deviation
+
+    def moments(self, states: Array, actions: Array) -> tuple[Array, Array]:
+        """See `LearnedDynamics.moments`; the mixture's. What members disagree about is in its deviation."""
+        means, deviations = self.members(states, actions)
+        return means.mean(axis=0), np.sqrt(np.square(deviations).mean(axis=0) + means.var(axis=0))
+
+    def sample(
+        self, states: Array, actions: Array, rng: np.random.Generator, members: Sequence[int] | Array | None = None
+    ) -> Array:
+        """See `LearnedDynamics.sample`.
+
+        Args:
+            states: x (B, n).
+            actions: u (B, m).
+            rng: of the draws.
+            members: who says it for each row (B,); by lot when None. A particle that keeps its member sees one world.
+        """
+        means, deviations = self.members(states, actions)
+        rows = np.arange(len(states))
+        who = rng.integers(self.options.members, size=len(states)) if members is None else np.asarray(members)
+        return np.asarray(means[who, rows] + deviations[who, rows] * rng.standard_normal(states.shape))
+
+    def log_likelihood(self, states: Array, actions: Array, successors: Array) -> Array:
+        """See `LearnedDynamics.log_likelihood`."""
+        means, deviations = self.members(states, actions)
+        each = -0.5 * (np.square((successors - means) / deviations) + np.log(2.0 * np.pi * np.square(deviations)))
+        return np.asarray(np.logaddexp.reduce(each.sum(axis=2), axis=0) - np.log(self.options.members))
+
+    def jacobian(self, states: Array, actions: Array) -> tuple[Array, Array]:
+        """See `LearnedDynamics.jacobian`; by automatic differentiation."""
+        mean, scale = (torch.tensor(part) for part in self._output)
+        offset, divisor = (torch.tensor(part) for part in self._input)
+
+        def one(x: Tensor, u: Tensor) -> Tensor:
+            inputs = (torch.cat([x, u]) - offset) / divisor
+            mu, _ = self._heads(inputs.expand(self.options.members, 1, -1))
+            return x + mean + scale * mu.mean(dim=(0, 1))
+
+        with torch.no_grad(), one_thread():
+            by_x, by_u = vmap(jacrev(one, argnums=(0, 1)))(torch.tensor(states), torch.tensor(actions))
+        return by_x.numpy(), by_u.numpy()
