@@ -233,17 +233,24 @@ def test_dynamics_follow_a_trial_step_by_step_as_the_same_fit_does_afterwards(cl
                 client.run_trial(RunTrial.Goal(controller="lqr_flm_sampled", condition=condition, seed=100 + seed))
         fits.wait(lambda m: len(m) == 2)
         heard.wait(lambda m: len(m) == 2 * samples)
-        online.messages.clear()
         client.run_trial(RunTrial.Goal(controller="lqr_flm_sampled", condition=2, seed=200))
-        online.wait(lambda m: len(m) == task.horizon)
         heard.wait(lambda m: len(m) == 2 * samples + 1)
+        start = convert.time_to_ns(heard.messages[-1].header.stamp)
+        # each is stamped with the state its step ends in; those of the trials before may still be coming
+        followed: list[LinearGaussianDynamics] = []
+
+        def all_followed(messages: list[LinearGaussianDynamics]) -> bool:
+            followed[:] = [m for m in messages if convert.time_to_ns(m.header.stamp) > start]
+            return len(followed) == task.horizon
+
+        online.wait(all_followed)
         said.wait(lambda m: any(s.name.endswith("dynamics_fitter: online") for array in m for s in array.status))
     trials = [convert.trial_from_msg(m) for m in heard.messages]
     sets = [TrialSet.of(trials[:samples]), TrialSet.of(trials[samples:-1])]
     dynamics = [convert.dynamics_from_msg(m) for m in fits.messages]
     fitted = [FittedTrials.of(c, d, of) for c, d, of in zip((0, 2), dynamics, sets, strict=True)]
     live, last = LiveFit(fitted), trials[-1]
-    for t, message in enumerate(online.messages):
+    for t, message in enumerate(followed):
         expected = live.update(t, last.states[t], last.actions[t], last.states[t + 1])
         found = convert.dynamics_from_msg(message)
         assert (found.metadata["step"], found.metadata["condition"]) == (t, expected.condition)

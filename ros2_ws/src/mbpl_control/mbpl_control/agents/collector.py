@@ -110,8 +110,13 @@ class TrialCollector:
         """Whether all of a step has been heard: the state it ends in, and every command before that."""
         if self.start_ns is None or not 0 <= step < self.steps:
             return False
-        end = self.start_ns + (step + 1) * self._dt_ns - SAME_INSTANT
+        end = self.end_of(step) - SAME_INSTANT
         return self._newest_ns >= end and self._newest_command_ns >= end
+
+    def end_of(self, step: int) -> int:
+        """Stamp of the state a step ends in, ns, of a trial that has begun."""
+        assert self.start_ns is not None  # noqa: S101 - nothing ends before it
+        return self.start_ns + (step + 1) * self._dt_ns
 
     def transition(self, step: int) -> tuple[Array, Array, Array]:
         """x (nx,), u (m,) and x' (nx,) of a step that is told.

@@ -21,8 +21,9 @@ from mbpl_control.nodes.diagnostics import OK, WARN, Diagnostics
 from mbpl_control.nodes.qos import EVENTS, RECORDER
 from mbpl_control.tasks import Task
 
-#: States that are kept between trials: a trial begins with one that is heard before the command that answers it.
-EARLIER = 100
+#: The last states that are kept. A trial begins with one that is heard before the command that answers it; where many
+#: are waiting to be heard, long before it, while the trial before is still being followed.
+EARLIER = RECORDER.depth
 
 
 class LiveFitting:
@@ -66,11 +67,10 @@ class LiveFitting:
             return
         robot = np.concatenate([np.array(message.position), np.array(message.velocity)])
         heard = (convert.time_to_ns(message.header.stamp), np.array(message.state), robot)
-        if self._collector is None:
-            self._earlier.append(heard)
-            return
-        self._collector.on_state(*heard)
-        self._follow()
+        self._earlier.append(heard)
+        if self._collector is not None:
+            self._collector.on_state(*heard)
+            self._follow()
 
     def _on_command(self, message: msg.JointCommand) -> None:
         collector = self._collector
@@ -95,11 +95,11 @@ class LiveFitting:
         if fits:
             self._collector = TrialCollector(self._task, controller, -1, 0)
             self._live = LiveFit(list(fits.values()), self._options)
-            # a simulation that was reset may have begun its time anew
+            # a simulation that was started anew may have begun its time anew: what is far from now is of before
+            near = 1e9 * self._task.horizon * self._task.dt
             for heard in self._earlier:
-                if heard[0] <= stamp_ns:
+                if abs(heard[0] - stamp_ns) <= near:
                     self._collector.on_state(*heard)
-            self._earlier.clear()
 
     def _follow(self) -> None:
         """Learn from every step that is told by now."""
@@ -113,7 +113,9 @@ class LiveFitting:
                 text = f"step {self._next} of '{collector.controller}' is not learned: {error}"
                 self._node.get_logger().warning(text)
             else:
-                self._dynamics.publish(convert.dynamics_to_msg(step.dynamics))
+                message = convert.dynamics_to_msg(step.dynamics)
+                message.header.stamp = convert.ns_to_time(collector.end_of(self._next))
+                self._dynamics.publish(message)
             self._next += 1
         if self._next >= collector.steps:
             self._end()
