@@ -4,7 +4,7 @@
 #   make test            unit tests, and tests over the ROS graph               make bench   all comparisons
 #   make test-learning   whether it learns, over seeds; takes minutes            make fuzz    odd inputs on everything that is taken
 #   make test-faults     every fault of processes, laws, sensors, clocks, most of them many times
-#   make bench-methods  the other learners, each on the problem that shows what it is for
+#   make bench-methods   the other learners, each on the problem that shows what it is for
 #   make bench-bags      recording, reading and aligning of bags, memory, kills of the recorder
 #   make soak [MINUTES=15]  trials and swaps at 500 Hz: memory, heartbeats, bags
 #   make setup [PYTHON=/path/to/python3.12]                                     make docs    the pages, in site/

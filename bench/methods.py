@@ -9,17 +9,41 @@ import numpy as np
 import torch
 from report import Row, report
 from rich.progress import track
+from torch import Tensor
 
-from mbpl_control.mbrl.chaos import sine_map
-from mbpl_control.mbrl.closed_loop import roll_out
+from mbpl_control.mbrl.closed_loop import ClosedLoop, roll_out
 from mbpl_control.mbrl.dyna import TabularDyna, run_episodes
 from mbpl_control.mbrl.gradient import ESTIMATORS, estimate
 from mbpl_control.mbrl.maze import Maze
 
-#: Sensitivities g of the map, its parameters θ, and how it is run.
+#: Sensitivities g of the map, and how it is run.
 SENSITIVITIES = (0.5, 1.0, 1.5, 2.0, 2.2, 2.21, 2.22, 2.23, 2.24, 2.25, 2.5, 3.0)
 STEPS, PARTICLES, NOISE = 40, 500, 0.1
 PLANNING, EPISODES = (0, 5, 50), 30
+
+
+def sine_map(sensitivity: float, noise: float) -> tuple[ClosedLoop, Tensor, Tensor]:
+    r"""x_{t+1} = sin(g x_t) + u_t + s ε, u_t = θ_0 + θ_1 x_t, cost x_T².
+
+    Each step stretches small differences by |g cos(g x) + θ_1|: below 1 they die out, above it they grow to the size of
+    the map itself, and a derivative along the path with them.
+
+    Args:
+        sensitivity: g.
+        noise: s.
+
+    Returns:
+        The loop, θ (2,) and the start (1,).
+    """
+
+    def policy(theta: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        return theta[:1] + theta[1] * x, torch.zeros_like(x)
+
+    def model(x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.sin(sensitivity * x) + u, noise * torch.ones_like(x)
+
+    loop = ClosedLoop(policy, model, lambda x, _: 0.0 * x[0], lambda x: x[0] ** 2)
+    return loop, torch.tensor([0.1, 0.0], dtype=torch.float64), torch.tensor([0.3], dtype=torch.float64)
 
 
 def gradient_variances(
@@ -27,7 +51,7 @@ def gradient_variances(
 ) -> dict[str, float]:
     """Variance of each estimator over repetitions, summed over the parameters, on the same particles."""
     loop, theta, start = sine_map(sensitivity, NOISE)
-    found: dict[str, list[torch.Tensor]] = {name: [] for name in ESTIMATORS}
+    found: dict[str, list[Tensor]] = {name: [] for name in ESTIMATORS}
     for seed in range(repetitions):
         generator = torch.Generator().manual_seed(seed)
         rollouts = roll_out(loop, theta, start.expand(particles, -1), steps, generator)

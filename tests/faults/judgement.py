@@ -159,7 +159,9 @@ class Judge:
             if beyond.any():
                 # Limits of speed and position come after that of the rate: where they act, they have the last word.
                 # What they made of a command they would change again, by a little, since joints act on each other.
-                beyond &= np.abs(self._limited(after.values, before, after, states) - after.values) > 0.01 * self._scale
+                beyond &= (
+                    np.abs(self._limited(after.values, before, after, states) - after.values) > 0.005 * self._scale
+                )
             if beyond.any():
                 most = float((change / allowed)[beyond].max())
                 result.grave.append(

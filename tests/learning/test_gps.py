@@ -16,6 +16,7 @@ def test_mirror_descent_teaches_a_policy_that_puts_the_peg_into_most_holes_from_
     learned = learn("gps", "arm_peg", 12, variant="mdgps")
     # which hole it misses changes from one iteration to the next, and from one processor to another
     last = [learned.mean("policy_success", iteration) for iteration in (10, 11, 12)]
+    # cbfinn/gps was at 58 to 62 % from 6 iterations on; three runs of four holes have a standard error of some 6 points
     assert sum(last) / 3 >= 0.65, learned.told("policy_success")
 
 

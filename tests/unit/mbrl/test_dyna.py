@@ -80,6 +80,13 @@ def test_the_same_seed_gives_the_same_episodes() -> None:
     assert (episodes(5, 6, 11) != episodes(5, 6, 12)).any()
 
 
+def test_an_environment_of_another_size_and_an_action_that_is_none_are_named() -> None:
+    with pytest.raises(InvalidFieldError, match=r"spaces \(54, 4\); must be Discrete of \(9, 4\)"):
+        run_episodes(Maze(), TabularDyna(9, 4, seed=0), 1, 0)
+    with pytest.raises(InvalidFieldError, match="action: found -1; must be 0 to 3"):
+        Maze().step(-1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [({"discount": 1.5}, "discount"), ({"step_size": 0.0}, "step_size"), ({"planning": -1}, "planning")],

@@ -68,6 +68,11 @@ def test_every_estimator_has_the_closed_form_gradient_where_all_is_linear_and_ga
     expected = float(closed_form(THETA, action_noise))
     assert abs(float(rollouts.totals.mean()) - expected) < 5.0 * float(rollouts.totals.std()) / 20_000**0.5
     found = estimate(loop, THETA, rollouts, estimator, baseline="quadratic")
+    shares = {"pathwise": {0.0}, "likelihood_ratio": {1.0}}.get(estimator)
+    assert shares is None or set(found.state_share.tolist()) == shares
+    if not action_noise:
+        # without noise there is one way
+        assert not found.action_share.any()
     error = found.particles.std(dim=0) / 20_000**0.5
     # five standard errors; where no particle says anything, nothing is right
     assert ((found.mean - exact).abs() <= 5.0 * error + 1e-12).all(), (found.mean, exact, error)

@@ -83,14 +83,26 @@ def test_samples_have_the_moments_and_the_likelihood_integrates_to_one(
     assert np.trapezoid(density, grid[:, 0]) == pytest.approx(1.0, abs=1e-3)
 
 
-@pytest.mark.parametrize("name", ["mixture", "ensemble"])
-def test_its_intervals_cover_what_they_say_of_transitions_it_has_not_seen(
-    models: dict[str, LearnedDynamics], name: str
+def test_intervals_of_a_mixture_cover_what_they_say_where_noise_is_the_same_everywhere() -> None:
+    model = MixtureDynamics(2, 1, seed=0)
+    model.learn(linear(1500, 1))
+    np.testing.assert_allclose(coverage(model, linear(3000, 3)), np.array([[0.5], [0.9]]) * np.ones(2), atol=0.04)
+
+
+def test_intervals_of_an_ensemble_cover_what_they_say_of_transitions_it_has_not_seen(
+    models: dict[str, LearnedDynamics],
 ) -> None:
-    found = coverage(models[name], bent(3000, 3))[:, 0]
-    # a Gaussian with the right deviation at each place: half, and nine in ten
-    assert found[0] == pytest.approx(0.5, abs=0.12)
-    assert found[1] == pytest.approx(0.9, abs=0.06)
+    found = coverage(models["ensemble"], bent(3000, 3))[:, 0]
+    np.testing.assert_allclose(found, [0.5, 0.9], atol=0.1)
+
+
+def test_errors_on_what_an_ensemble_held_out_are_as_large_as_it_expects(models: dict[str, LearnedDynamics]) -> None:
+    model = models["ensemble"]
+    assert isinstance(model, EnsembleDynamics)
+    held = model.held_out
+    assert 100 < len(held) < 200  # a tenth of 1500
+    mean, deviation = model.moments(held.states, held.actions)
+    assert np.square((held.successors - mean) / deviation).mean() == pytest.approx(1.0, rel=1e-6)
 
 
 def test_coverage_of_the_exact_model_is_its_level() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import gymnasium
 import numpy as np
+from gymnasium.spaces import Discrete
 
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array, Indices, check_positive, check_whole
@@ -19,6 +19,7 @@ class Seen:
     Attributes:
         counts: by (successor, whether the episode ended there).
         rewards: their sums, likewise.
+        total: transitions.
     """
 
     counts: dict[tuple[int, bool], int] = field(default_factory=dict)
@@ -131,7 +132,6 @@ def run_episodes(
     episodes: int,
     seed: int,
     most_steps: int = 100_000,
-    on_episode: Callable[[int, int], None] = lambda _, __: None,
 ) -> Indices:
     """Learn over episodes; the steps that each took (episodes,).
 
@@ -141,8 +141,14 @@ def run_episodes(
         episodes: how many.
         seed: of the environment.
         most_steps: an episode is cut off there; nothing is learned from being cut off.
-        on_episode: told the number of the episode, from 1, and its steps.
+
+    Raises:
+        InvalidFieldError: the environment is not of the learner's size.
     """
+    sizes = (environment.observation_space, environment.action_space)
+    found = tuple(int(space.n) if isinstance(space, Discrete) else space for space in sizes)
+    if found != learner.values.shape:
+        raise InvalidFieldError("run_episodes", "environment", f"spaces {found}", f"Discrete of {learner.values.shape}")
     taken = np.zeros(episodes, dtype=np.intp)
     for episode in range(episodes):
         state, _ = environment.reset(seed=seed if episode == 0 else None)
@@ -154,5 +160,4 @@ def run_episodes(
             taken[episode] = step
             if ended or cut:
                 break
-        on_episode(episode + 1, int(taken[episode]))
     return taken

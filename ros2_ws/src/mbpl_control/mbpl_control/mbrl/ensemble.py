@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.optimize import brentq
 from torch import Tensor
 from torch.func import jacrev, vmap
 
@@ -21,6 +21,9 @@ OWNER = "EnsembleDynamics"
 LOG_VARIANCE = (-10.0, 0.5)
 #: Weight of what pulls the learned bounds together.
 BOUND_WEIGHT = 0.01
+#: κ is looked for between these, and only where so many transitions are held out.
+INFLATION = (0.25, 100.0)
+FEWEST = 10
 #: No number of an input or a difference is divided by less.
 LEAST_SCALE = 1e-8
 
@@ -80,6 +83,7 @@ class EnsembleDynamics(LearnedDynamics):
 
     Attributes:
         held_out: transitions nobody learned from.
+        inflation: κ (n,), within `INFLATION`; 1 while fewer than `FEWEST` transitions are held out.
 
     Source: Lakshminarayanan, Pritzel, Blundell 2017, "Simple and scalable predictive uncertainty estimation using deep
     ensembles"; Chua, Calandra, McAllister, Levine 2018, "Deep reinforcement learning in a handful of trials using
@@ -112,7 +116,7 @@ class EnsembleDynamics(LearnedDynamics):
         self._counts: Array = np.zeros((0, count), dtype=np.int64)
         self._input = (np.zeros(n + m), np.ones(n + m))
         self._output = (np.zeros(n), np.ones(n))
-        self._inflation = np.ones(n)
+        self.inflation = np.ones(n)
 
     def learn(self, more: Transitions) -> None:
         """See `LearnedDynamics.learn`.
@@ -164,12 +168,23 @@ class EnsembleDynamics(LearnedDynamics):
             raise SolverError("ensemble: the loss is not finite; a lower learning rate may help")
 
     def _calibrate(self) -> None:
-        """κ: the mean square of errors over expected deviations on transitions held out, where there are enough."""
-        self._inflation = np.ones(self.n)
-        if len(self.held_out) < 10:
+        """κ, with which errors on transitions held out are on average as large as expected, where there are enough."""
+        self.inflation = np.ones(self.n)
+        if len(self.held_out) < FEWEST:
             return
-        mean, deviation = self.moments(self.held_out.states, self.held_out.actions)
-        self._inflation = np.square((self.held_out.successors - mean) / deviation).mean(axis=0)
+        means, deviations = self.members(self.held_out.states, self.held_out.actions)
+        error, doubt = np.square(self.held_out.successors - means.mean(axis=0)), means.var(axis=0)
+        noise = np.square(deviations).mean(axis=0)
+        for i in range(self.n):
+
+            def excess(log_kappa: float, i: int = i) -> float:
+                return float(np.mean(error[:, i] / (math.exp(log_kappa) * noise[:, i] + doubt[:, i]))) - 1.0
+
+            # it falls with κ; where doubt alone is too much, or no noise in reach is enough, the nearer end is taken
+            low, high = (math.log(bound) for bound in INFLATION)
+            ends = excess(low) > 0.0, excess(high) > 0.0
+            root = float(brentq(excess, low, high)) if ends == (True, False) else (high if ends[1] else low)
+            self.inflation[i] = math.exp(root)
 
     def _inputs(self, states: Array, actions: Array) -> Tensor:
         mean, scale = self._input
@@ -191,7 +206,7 @@ class EnsembleDynamics(LearnedDynamics):
             inputs = self._inputs(states, actions)
             mu, log_variance = self._heads(inputs.expand(self.options.members, -1, -1))
         mean, scale = self._output
-        deviation = torch.exp(0.5 * log_variance).numpy() * scale * np.sqrt(self._inflation)
+        deviation = torch.exp(0.5 * log_variance).numpy() * scale * np.sqrt(self.inflation)
         return states + mean + scale * mu.numpy(), deviation
 
     def moments(self, states: Array, actions: Array) -> tuple[Array, Array]:
@@ -199,20 +214,11 @@ class EnsembleDynamics(LearnedDynamics):
         means, deviations = self.members(states, actions)
         return means.mean(axis=0), np.sqrt(np.square(deviations).mean(axis=0) + means.var(axis=0))
 
-    def sample(
-        self, states: Array, actions: Array, rng: np.random.Generator, members: Sequence[int] | Array | None = None
-    ) -> Array:
-        """See `LearnedDynamics.sample`.
-
-        Args:
-            states: x (B, n).
-            actions: u (B, m).
-            rng: of the draws.
-            members: who says it for each row (B,); by lot when None. A particle that keeps its member sees one world.
-        """
+    def sample(self, states: Array, actions: Array, rng: np.random.Generator) -> Array:
+        """See `LearnedDynamics.sample`; each row of a member by lot."""
         means, deviations = self.members(states, actions)
         rows = np.arange(len(states))
-        who = rng.integers(self.options.members, size=len(states)) if members is None else np.asarray(members)
+        who = rng.integers(self.options.members, size=len(states))
         return np.asarray(means[who, rows] + deviations[who, rows] * rng.standard_normal(states.shape))
 
     def log_likelihood(self, states: Array, actions: Array, successors: Array) -> Array:

@@ -63,7 +63,13 @@ class Maze(gymnasium.Env[int, int]):
         return self._at, {}
 
     def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
-        """One step; see the class."""
+        """One step; see the class.
+
+        Raises:
+            InvalidFieldError: no such action.
+        """
+        if action not in self.action_space:
+            raise InvalidFieldError("Maze", "action", str(action), f"0 to {len(MOVES) - 1}")
         row, column = divmod(self._at, self.columns)
         down, right = MOVES[action]
         row, column = row + down, column + right

@@ -331,7 +331,7 @@ class TrialProcedure:
                 shown = time.monotonic()
                 self._report("run", collector.step, collector.steps)
             # one that was activated and replaced before it commanded at all leaves nothing that could be heard
-            if collector.start_ns is None and self._controller(order.controller).state != "active":
+            if collector.start_ns is None and order.controller not in self._active():
                 return f"aborted: it was replaced before its first command: {self._why(order.controller)}"
         # a manager that died since the last state is no reason to lose the trial
         self._heard(lambda: collector.answered or collector.interrupted_by != "", LAST_ANSWER_DEADLINE)
@@ -351,9 +351,13 @@ class TrialProcedure:
         assert self._status is not None  # noqa: S101 - it was heard
         return str(self._status.reason)
 
+    def _active(self) -> list[str]:
+        """Names of the controllers that command now."""
+        return [c.name for c in self._graph.controllers() if c.state == "active"]
+
     def _leave_held(self, controller: str) -> None:
         """Whatever happened, the robot holds still afterwards; a simulation nobody watches is paused."""
-        active = [c.name for c in self._graph.controllers() if c.state == "active"]
+        active = self._active()
         if controller in active or APPROACH in active:
             self._graph.activate("hold")
         if self._simulated:
