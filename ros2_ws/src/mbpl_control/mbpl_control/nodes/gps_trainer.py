@@ -20,7 +20,7 @@ from mbpl_control.learning.registry import build_learner
 from mbpl_control.nodes import conversions as convert
 from mbpl_control.nodes.client import GraphClient
 from mbpl_control.nodes.diagnostics import OK, WARN, Diagnostics
-from mbpl_control.nodes.node_tools import declare, in_thread
+from mbpl_control.nodes.node_tools import RESULT_TIMEOUT, declare, in_thread
 from mbpl_control.nodes.node_tools import main as run_node
 from mbpl_control.runs import RunDirectory, TrainingRun
 from mbpl_control.runs.beginning import new_run
@@ -66,6 +66,7 @@ class GPSTrainer(Node):
             self._execute,
             goal_callback=self._on_goal,
             cancel_callback=self._on_cancel,
+            result_timeout=RESULT_TIMEOUT,
         )
         self._diagnostics = Diagnostics(self, "training", "no training yet", self._figures)
         self._diagnostics.open()

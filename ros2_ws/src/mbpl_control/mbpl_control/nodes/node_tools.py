@@ -31,6 +31,10 @@ from mbpl_control.nodes.priority_executor import PriorityExecutor
 
 Result = TypeVar("Result")
 
+#: s that the server of an action keeps a result for who asks late. rclpy keeps it for a quarter of an hour unless told
+#: otherwise: at a trial of every four seconds that is some 200 trials in memory.
+RESULT_TIMEOUT = 60
+
 
 def declare(
     node: Node,

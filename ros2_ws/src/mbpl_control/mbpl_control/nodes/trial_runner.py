@@ -16,7 +16,7 @@ from mbpl_control.core import MbplError, RefusedError
 from mbpl_control.nodes import conversions as convert
 from mbpl_control.nodes.diagnostics import OK, WARN, Diagnostics
 from mbpl_control.nodes.graph_calls import GraphCalls
-from mbpl_control.nodes.node_tools import declare, in_thread
+from mbpl_control.nodes.node_tools import RESULT_TIMEOUT, declare, in_thread
 from mbpl_control.nodes.node_tools import main as run_node
 from mbpl_control.nodes.priority_executor import node_priority
 from mbpl_control.nodes.qos import EVENTS, LATCHED, RECORDER
@@ -75,6 +75,7 @@ class TrialRunner(Node):
             self._execute,
             goal_callback=self._on_goal,
             cancel_callback=self._on_cancel,
+            result_timeout=RESULT_TIMEOUT,
         )
         self._diagnostics = Diagnostics(self, "trials", "no trial yet", self._figures)
         self._diagnostics.open()

@@ -1,0 +1,55 @@
+"""Tasks of Gymnasium as learning problems."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import torch
+from torch import Tensor
+
+from mbpl_control.core.validation import check_choice
+from mbpl_control.mbrl.problem import LearningProblem
+
+#: rad; the pole of InvertedPendulum has fallen beyond it.
+FALLEN = 0.2
+
+
+def _inverted_pendulum() -> LearningProblem:
+    """A pole on a cart: x = (position m, angle rad, and their rates), u a force; one for each step it stands."""
+
+    def ended(successors: Tensor) -> Tensor:
+        return (successors[:, 1].abs() > FALLEN) | ~torch.isfinite(successors).all(dim=1)
+
+    def reward(_: Tensor, __: Tensor, successors: Tensor) -> Tensor:
+        return (~ended(successors)).to(successors.dtype)
+
+    def cost(_: Tensor, actions: Tensor, successors: Tensor) -> Tensor:
+        # in units of the fall; the cart is kept away from the ends of its rail, too
+        fallen = (successors[:, 1] / FALLEN).square()
+        return fallen + 0.1 * successors[:, 0].square() + 1e-3 * actions.square().sum(dim=1)
+
+    return LearningProblem(
+        name="InvertedPendulum-v5",
+        make=lambda: gymnasium.make("InvertedPendulum-v5"),
+        n=4,
+        lower=np.array([-3.0]),
+        upper=np.array([3.0]),
+        dt=0.04,
+        steps=1000,
+        reward=reward,
+        cost=cost,
+        ended=ended,
+        enough=1000.0,
+    )
+
+
+GYMNASIUM_TASKS = {"InvertedPendulum-v5": _inverted_pendulum}
+
+
+def gymnasium_problem(name: str) -> LearningProblem:
+    """A task of Gymnasium whose reward is known as a function.
+
+    Raises:
+        InvalidFieldError: it is none of those.
+    """
+    return GYMNASIUM_TASKS[check_choice("Gymnasium", "task", name, tuple(GYMNASIUM_TASKS))]()
