@@ -4,6 +4,7 @@
 #   make test            unit tests, and tests over the ROS graph               make bench   all comparisons
 #   make test-learning   whether it learns, over seeds; takes minutes            make fuzz    odd inputs on everything that is taken
 #   make test-faults     every fault of processes, laws, sensors, clocks, most of them many times
+#   make test-lerobot    whether LeRobot's own loader reads what we export; set up in an environment of its own
 #   make bench-methods   the other learners, each on the problem that shows what it is for
 #   make bench-bags      recording, reading and aligning of bags, memory, kills of the recorder
 #   make soak [MINUTES=15]  trials and swaps at 500 Hz: memory, heartbeats, bags
@@ -20,7 +21,7 @@ BENCH_ARGS ?=
 SETUP = python=$$(PYTHON='$(PYTHON)' tools/find_python.sh) && "$$python" tools/setup.py
 IN_ENV = source tools/env.sh &&
 
-.PHONY: help setup demo demo-offline test test-learning test-faults fuzz soak lint bench bench-ilqr bench-loop bench-flm bench-bags bench-methods docs lock clean
+.PHONY: help setup demo demo-offline test test-learning test-faults test-lerobot fuzz soak lint bench bench-ilqr bench-loop bench-flm bench-bags bench-methods docs lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -52,6 +53,10 @@ fuzz: setup
 
 soak: setup
 	@$(IN_ENV) python bench/soak.py --minutes $(MINUTES)
+
+test-lerobot: setup
+	@$(SETUP) lerobot
+	@$(IN_ENV) python -m pytest tests/unit/bags/test_export.py -k loader_of_lerobot $(PYTEST_ARGS)
 
 lint: setup
 	@$(IN_ENV) tools/lint.sh

@@ -4,6 +4,7 @@
     tools/setup.py               the virtual environment .venv and the built workspace
     tools/setup.py crocoddyl     .venv-crocoddyl, the peer that `make bench-ilqr` measures against
     tools/setup.py docs          .venv-docs, what `make docs` builds the pages with
+    tools/setup.py lerobot       .venv-lerobot, whose own loader `make test-lerobot` reads our data sets with
     tools/setup.py clean         undo all of it
 
 Called by make with the interpreter that tools/find_python.sh names. Standard library only.
@@ -29,8 +30,9 @@ from mbpl_setup.steps import Log, Runner, SetupError, Step
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".setup"
 VENV = ROOT / ".venv"
-#: Environments of their own, with what each is for: crocoddyl needs another Pinocchio, and the pages need no ROS.
-APART = {"crocoddyl": "Crocoddyl", "docs": "MkDocs"}
+#: Environments of their own, with what each is for: crocoddyl needs another Pinocchio, lerobot another torch, and the
+#: pages need no ROS.
+APART = {"crocoddyl": "Crocoddyl", "docs": "MkDocs", "lerobot": "LeRobot"}
 REQUIREMENTS = ROOT / "requirements"
 BUILT = ("build", "install", "log")
 MADE = (".venv", *(f".venv-{name}" for name in APART), ".setup", "site", *BUILT, *(f"ros2_ws/{name}" for name in BUILT))

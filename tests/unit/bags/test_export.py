@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import os
 import struct
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -282,22 +283,39 @@ def test_lerobot_is_refused_what_it_cannot_hold(recorded: RecordedTrial, tmp_pat
         write_lerobot([], tmp_path / "none")
 
 
-def test_the_loader_of_lerobot_itself_reads_the_dataset(dataset: Path, recorded: RecordedTrial) -> None:
-    if importlib.util.find_spec("lerobot") is None:
-        pytest.skip(
-            "NOT CHECKED: whether LeRobot's own loader reads the data set, for it is not installed here (Python 3.12: "
-            "pip install 'lerobot[dataset]'); the layout was checked file by file"
-        )
-    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+#: What LeRobot's own loader makes of a data set, as JSON.
+LOADER = """
+import json, sys
+from lerobot.datasets.lerobot_dataset import LeRobotDataset
+found = LeRobotDataset("mbpl/known", root=sys.argv[1])
+last, after = found[int(sys.argv[2]) - 1], found[int(sys.argv[2])]
+print(json.dumps({
+    "sizes": [found.num_episodes, found.num_frames, found.fps],
+    "state": last["observation.state"].tolist(),
+    "action": last["action"].tolist(),
+    "task": last["task"],
+    "done": bool(last["next.done"]),
+    "episodes": [int(last["episode_index"]), int(after["episode_index"])],
+}))
+"""
 
-    found = LeRobotDataset("mbpl/known", root=dataset)
+
+def test_the_loader_of_lerobot_itself_reads_the_dataset(dataset: Path, recorded: RecordedTrial) -> None:
+    python = Path(__file__).parents[3] / ".venv-lerobot/bin/python"
+    if not python.exists():
+        pytest.skip("NOT CHECKED: whether LeRobot's own loader reads the data set; `make test-lerobot` installs it")
     steps = recorded.trial.steps
-    assert (found.num_episodes, found.num_frames, found.fps) == (2, steps + 10, round(1.0 / recorded.trial.dt))
-    item = found[steps - 1]
-    np.testing.assert_array_equal(item["observation.state"].numpy(), recorded.trial.states[-2].astype(np.float32))
-    np.testing.assert_array_equal(item["action"].numpy(), recorded.trial.actions[-1].astype(np.float32))
-    assert item["task"] == "two_joints" and bool(item["next.done"]) and int(item["episode_index"]) == 0
-    assert int(found[steps]["episode_index"]) == 1
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
+    environment["HF_HUB_OFFLINE"] = "1"
+    ended = subprocess.run(
+        [python, "-c", LOADER, dataset, str(steps)], capture_output=True, text=True, check=False, env=environment
+    )
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout.splitlines()[-1])
+    assert found["sizes"] == [2, steps + 10, round(1.0 / recorded.trial.dt)]
+    np.testing.assert_array_equal(np.float32(found["state"]), recorded.trial.states[-2].astype(np.float32))
+    np.testing.assert_array_equal(np.float32(found["action"]), recorded.trial.actions[-1].astype(np.float32))
+    assert (found["task"], found["done"], found["episodes"]) == ("two_joints", True, [0, 1])
 
 
 def test_the_column_of_our_own_says_which_bag_an_episode_was(dataset: Path, recorded: RecordedTrial) -> None:
