@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from dataclasses import dataclass, field
@@ -157,15 +158,14 @@ class Judge:
             allowed = self._limits.rate * (max(passed, self._tick) + slack)
             beyond = change > allowed + 1e-9
             if beyond.any():
-                # Limits of speed and position come after that of the rate: where they act, they have the last word.
-                # What they made of a command they would change again, by a little, since joints act on each other.
-                beyond &= (
-                    np.abs(self._limited(after.values, before, after, states) - after.values) > 0.005 * self._scale
-                )
+                # limits of speed and position come after that of the rate: where they act, they have the last word
+                beyond &= ~self._bounded(after, before, states)
             if beyond.any():
-                most = float((change / allowed)[beyond].max())
+                i = int(np.where(beyond, change / allowed, 0.0).argmax())
                 result.grave.append(
-                    f"{before.controller} → {after.controller}: a step {most:.2f} of what the rate allows"
+                    f"{before.controller} → {after.controller}: a step {change[i] / allowed[i]:.2f} of what the rate "
+                    f"allows: joint {i} from {before.values[i]:.4g} to {after.values[i]:.4g} within {passed:.4f} s, "
+                    f"at {states.get(after.answers)}"
                 )
             if after.controller != before.controller:
                 # what the limits would have made of the last command is no step of the hand-over
@@ -174,6 +174,22 @@ class Judge:
                 result.step = max(result.step, step)
                 if step > expected.step:
                     result.grave.append(f"{before.controller} → {after.controller}: a step of {step:.3f} of the limit")
+
+    def _bounded(self, after: Sent, before: Sent, states: States) -> np.ndarray:
+        """Which efforts are just what the limits of speed and position leave, whichever joints came near them.
+
+        The range of the effort comes last. A two-hundredth of the limit is left to the rounding of states.
+        """
+        found = np.zeros(len(self._scale), dtype=bool)
+        state = states.get(after.answers or before.answers)
+        if state is None:
+            return found
+        q, v = state if after.answers else (state[0], np.zeros_like(state[1]))
+        for near in itertools.product((False, True), repeat=len(found)):
+            for bound in self._limiter.effort_range(q, v, np.array(near)):
+                bound = np.clip(bound, self._limits.lower, self._limits.upper)
+                found |= np.array(near) & (np.abs(after.values - bound) <= 0.005 * self._scale)
+        return found
 
     def _limited(self, wanted: np.ndarray, before: Sent, after: Sent, states: States) -> np.ndarray:
         """What the limits make of a command at the state that `after` answers, as far as that was heard."""

@@ -18,6 +18,7 @@ from judgement import BRAKE, Expected, Judge, Judgement
 from mbpl_msgs.srv import LoadController
 from observer import Observer, Record
 from sources import TOPICS, LawSource
+from waits import WINDOW, Waits
 
 from mbpl_control.core import MbplError
 from mbpl_control.nodes.client import GraphClient
@@ -31,8 +32,9 @@ FED = {"fed": "linear_gaussian", "fed_knots": "feedback_law"}
 #: Times a repetition is tried on a machine that is too busy for a robot.
 TRIES = 5
 #: Ticks that somebody who sleeps may wake late, and part of the wall's time that the robot's clock may lose, on a
-#: machine that can be asked to keep a time.
-LATE, SLOW = 4.0, 0.1
+#: machine that can be asked to keep a time; and part of a state's time-out that one thread between robot and command may
+#: wait for a processor.
+LATE, SLOW, WAITING = 4.0, 0.1, 0.5
 #: s that DDS may take to forget a server that was killed.
 LEASE = 20.0
 
@@ -117,6 +119,7 @@ class Scene:
         self.plan = task_controller(self.task, plan_task(self.task, 0))
         self.sources = {name: LawSource(observer, self.task, self.plan, kind) for name, kind in FED.items()}
         self.pool = ThreadPoolExecutor(2)
+        self.waits = Waits(graph)
         self.controller = ""
         self.owed = 0.0
         #: of the case with random ones
@@ -124,6 +127,7 @@ class Scene:
         self.bag: Path | None = None
         self.kept: Any = None
         self._since = 0.0
+        self._began = time.time()
         wanted = ["mujoco_sim/reset", "controller_manager/switch_controller"]
         wanted += ["ilqr_controller/plan", "mpc_controller/plan"] + ([] if graph.relayed else ["bag_recorder/start"])
         client.wait_for_services(wanted, 90.0)
@@ -136,6 +140,7 @@ class Scene:
         """Fall silent."""
         for source in self.sources.values():
             source.stop()
+        self.waits.close()
         self.pool.shutdown(wait=False, cancel_futures=True)
 
     def plan_all(self) -> None:
@@ -217,6 +222,7 @@ class Scene:
 
     def _repeat(self, case: Case, share: float) -> tuple[Judgement, bool]:
         fault, expected = case.fault, case.fault.expected
+        self._began = time.time()
         self.begin(case.controller)
         fault.prepare(self)
         self.at(case.moment, share)
@@ -263,7 +269,8 @@ class Scene:
     def _late(self, record: Record, injected: int, robot_runs: bool) -> bool:
         """Whether this machine cannot run a robot.
 
-        Somebody who slept woke late, the robot itself fell silent, or its clock fell behind the wall's.
+        Somebody who slept woke late, the robot itself fell silent, its clock fell behind the wall's, or a thread between
+        robot and command was ready to run for a good part of a state's time-out and did not.
         """
         before = [f for f in record.joints if f.at < injected]
         slow = 0.0
@@ -271,7 +278,8 @@ class Scene:
             slow = 1.0 - (before[-1].stamp - before[0].stamp) / max(before[-1].at - before[0].at, 1)
         gaps = [b.at - a.at for a, b in pairwise(record.joints if robot_runs else before)]
         latest = max([late for _, late in record.beats] + [1e-9 * gap for gap in gaps], default=0.0)
-        return slow > SLOW or latest > LATE * self.graph.pace.tick
+        waited = self.waits.longest(self._began)
+        return slow > SLOW or latest > LATE * self.graph.pace.tick or waited > WAITING * WINDOW
 
     def recover(self, controller: str) -> None:
         """`mbpl switch`: what brings a controller back once its cause is gone."""

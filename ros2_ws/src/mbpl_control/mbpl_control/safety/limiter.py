@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from mbpl_control.core.validation import Array, check_positive
 from mbpl_control.models.robot import RobotModel
@@ -126,14 +129,35 @@ class CommandLimiter:
             return u
         # a mask copies what it picks; at low rates every joint is near a bound most of the time
         pick = slice(None) if count == len(near) else near
+        least, most = self._effort_range(q, v, gravity, pick)
+        out = u.copy()
+        out[pick] = np.maximum(np.minimum(u[pick], most), least)
+        return out
+
+    def _effort_range(self, q: Array, v: Array, gravity: Array, pick: Any) -> tuple[Array, Array]:
+        """Least and most effort of the joints that come near a bound."""
         mobility = self._mobility(q)[pick][:, pick]
         alone = np.diagonal(mobility)
         together = np.linalg.eigvalsh(mobility / np.sqrt(alone[:, None] * alone))[-1]
         beta = np.minimum(self._stiffest[pick], RESPONSE / (self._period * together * alone))
-        least, most = gravity[pick] + beta * (self._speeds(qd) - vd)[:, pick]
-        out = u.copy()
-        out[pick] = np.maximum(np.minimum(u[pick], most), least)
-        return out
+        least, most = gravity[pick] + beta * (self._speeds(q[self._select]) - v[self._select])[:, pick]
+        return least, most
+
+    def effort_range(self, q: Array, v: Array, near: NDArray[np.bool_]) -> tuple[Array, Array]:
+        """Efforts that the limits of speed and position leave, where these joints come near a bound: least, most (m,).
+
+        Which ones do depends on the command that is limited: what `apply` makes of its own result may differ.
+
+        Args:
+            q: positions of all joints (nv,).
+            v: velocities of all joints (nv,).
+            near: which driven joints (m,); the others, and those without such a limit, are left alone.
+        """
+        pick = near & self._limited
+        least, most = np.full(len(pick), -np.inf), np.full(len(pick), np.inf)
+        if pick.any():
+            least[pick], most[pick] = self._effort_range(q, v, self._robot.gravity(q), pick)
+        return least, most
 
     def _mobility(self, q: Array) -> Array:
         """N, the part of M(q)⁻¹ that belongs to the driven joints (m, m), 1/(kg m²) or 1/kg."""
