@@ -31,9 +31,8 @@ MOMENTS = {"blend": 0.03, "early": 0.2, "motion": 0.6, "late": 1.8}
 FED = {"fed": "linear_gaussian", "fed_knots": "feedback_law"}
 #: Times a repetition is tried on a machine that is too busy for a robot.
 TRIES = 5
-#: Ticks that somebody who sleeps may wake late, and part of the wall's time that the robot's clock may lose, on a
-#: machine that can be asked to keep a time; and part of a state's time-out that one thread between robot and command may
-#: wait for a processor.
+#: On a machine that can be asked to keep a time: ticks that somebody who sleeps may wake late, part of the wall's time
+#: that the robot's clock may lose, part of a state's time-out that a thread on the way may wait for a processor.
 LATE, SLOW, WAITING = 4.0, 0.1, 0.5
 #: s that DDS may take to forget a server that was killed.
 LEASE = 20.0
@@ -269,8 +268,8 @@ class Scene:
     def _late(self, record: Record, injected: int, robot_runs: bool) -> bool:
         """Whether this machine cannot run a robot.
 
-        Somebody who slept woke late, the robot itself fell silent, its clock fell behind the wall's, or a thread between
-        robot and command was ready to run for a good part of a state's time-out and did not.
+        Somebody who slept woke late, the robot itself fell silent, its clock fell behind the wall's, or a thread on the
+        way from state to command was ready to run for a good part of a state's time-out and did not.
         """
         before = [f for f in record.joints if f.at < injected]
         slow = 0.0
