@@ -16,3 +16,4 @@ compile ray mbpl.txt
 compile rerun mbpl.txt
 compile crocoddyl
 compile docs
+compile lerobot
