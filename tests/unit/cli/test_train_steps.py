@@ -51,7 +51,8 @@ def module_at(path: Path) -> ModuleType:
 def mbpl(task_files: Path, monkeypatch: pytest.MonkeyPatch, capsys, tmp_path: Path) -> Callable[..., Outcome]:
     """Run the command in this process, with small learners under all names of methods."""
     tests = task_files.parents[1] / "tests" / "unit"
-    monkeypatch.setattr(command, "build_method", module_at(tests / "cli" / "tiny_steps.py").build)
+    for module in (command, compare_command):
+        monkeypatch.setattr(module, "build_method", module_at(tests / "cli" / "tiny_steps.py").build)
     monkeypatch.setattr(compare_command, "build_registered", module_at(tests / "runs" / "tiny_learner.py").build)
     monkeypatch.setenv("MBPL_TASK_PATH", str(task_files))
     monkeypatch.setenv("COLUMNS", "200")

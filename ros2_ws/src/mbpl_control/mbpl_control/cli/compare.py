@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,71 +17,25 @@ from mbpl_control.agents.recipe import AgentRecipe
 from mbpl_control.cli.train import Watch, build_registered
 from mbpl_control.cli.train_steps import PACKAGES, check_seeds, learn_seeds, new_step_run, problem_of
 from mbpl_control.core import LinearGaussianController
-from mbpl_control.core.errors import DefinitionMismatchError, InvalidFieldError, MbplError
+from mbpl_control.core.errors import InvalidFieldError, MbplError
 from mbpl_control.core.validation import check_choice, check_whole
 from mbpl_control.core.versions import commit, versions
 from mbpl_control.learning.registry import METHODS as ITERATED
 from mbpl_control.mbrl.methods import METHODS as STEPPED
+from mbpl_control.mbrl.methods import build_method
 from mbpl_control.mbrl.task_environment import training
 from mbpl_control.runs.beginning import new_run
 from mbpl_control.runs.comparison import method_row, write_comparison
-from mbpl_control.runs.curves import Curve, step_curves, training_curve
+from mbpl_control.runs.comparison_record import LAST, RECORD, SCHEMA, Comparison, comparison_curves, open_comparison
+from mbpl_control.runs.curves import Curve
 from mbpl_control.runs.directory import RunDirectory, check_empty, locked
-from mbpl_control.runs.record import load_record, save_record
+from mbpl_control.runs.record import save_record
 from mbpl_control.runs.step_run import StepRun
 from mbpl_control.runs.training import TrainingRun
-from mbpl_control.runs.trial_archive import load_trials, save_trials
+from mbpl_control.runs.trial_archive import save_trials
 from mbpl_control.tasks.task import Task
 
 COMMAND = "mbpl compare"
-SCHEMA = 1
-RECORD = "compare.yaml"
-#: Trials without exploration after the last iteration of a run, in its directory.
-LAST = "last.npz"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The content of `compare.yaml`.
-
-    Attributes:
-        problem: as `load_problem` takes it.
-        name: of the problem.
-        task_hash: of the task; empty for one of Gymnasium.
-        methods: names.
-        steps: of the environment for each seed; those that learn by iterations have as many whole ones as fit, or one.
-        every: steps between two evaluations of step learners; 0 for a twentieth of all.
-        episodes: of those, from each start.
-        seeds: of each method.
-        started: local time.
-        versions: of what ran when it began.
-        commit: of the sources.
-    """
-
-    problem: str
-    name: str
-    task_hash: str
-    methods: Sequence[str]
-    steps: int
-    every: int
-    episodes: int
-    seeds: Sequence[int]
-    started: str = ""
-    versions: Mapping[str, str] = field(default_factory=dict)
-    commit: str = ""
-
-    def check_task(self, task: Task | None) -> None:
-        """Refuse to go on with a task that is not that of the comparison.
-
-        Raises:
-            DefinitionMismatchError: its file, or its robot's, was changed.
-        """
-        found = "" if task is None else task.hash
-        if found != self.task_hash:
-            raise DefinitionMismatchError(
-                f"the comparison is of task '{self.name}' ({self.task_hash}); {self.problem} is another by now "
-                f"({found}): undo the change, or begin a new one"
-            )
 
 
 def begin_comparison(
@@ -108,6 +61,11 @@ def begin_comparison(
     by_iterations = [method for method in methods if method in ITERATED]
     if task is None and by_iterations:
         raise InvalidFieldError(COMMAND, "--methods", by_iterations[0], f"one of {', '.join(STEPPED)} on {task_name}")
+    seeds = check_seeds(COMMAND, seeds)
+    for method in methods:
+        if method in STEPPED:
+            # what this installation cannot build is better known before the others have learned for hours
+            build_method(method, problem, seeds[0])
     started = datetime.now()
     about = Comparison(
         problem=task_name if task is None else str(task.path.resolve()),
@@ -117,7 +75,7 @@ def begin_comparison(
         steps=check_whole(COMMAND, "--steps", steps, 1, 10**12),
         every=0 if every is None else check_whole(COMMAND, "--every", every, 1, 10**12),
         episodes=check_whole(COMMAND, "--episodes", episodes, 1, 10**6),
-        seeds=check_seeds(COMMAND, seeds),
+        seeds=seeds,
         started=f"{started:%Y-%m-%d %H:%M:%S}",
         versions=versions(PACKAGES),
         commit=commit(),
@@ -166,25 +124,13 @@ def compare(path: Path, *, executor: str, workers: int | None, as_json: bool) ->
                     break
     except KeyboardInterrupt:
         finished = False
-    curves = _curves(path, about)
+    curves = comparison_curves(path, about)
     page = None
     if curves:
         title = f"Methods on {about.name}"
         page = write_comparison(path / "report.html", title, curves, problem.enough, _facts(about, task))
     _tell(path, about, curves, problem.enough, finished, page, as_json, console)
     return finished
-
-
-def open_comparison(path: Path) -> Comparison:
-    """What a directory compares.
-
-    Raises:
-        FileFormatError: there is none.
-    """
-    kinds: dict[str, type] = {**dict.fromkeys(("steps", "every", "episodes"), int), "versions": dict}
-    return load_record(
-        Comparison, path / RECORD, SCHEMA, {**kinds, **dict.fromkeys(("methods", "seeds"), list)}, "comparison"
-    )
 
 
 def _step_run(path: Path, about: Comparison, method: str) -> StepRun:
@@ -239,22 +185,6 @@ def _iterate(path: Path, method: str, seed: int, steps: int, task: Task, pool: T
     with Watch(count, console) as watch:
         TrainingRun(directory, learner, pool, watch).run()
     save_trials(path / LAST, pool.run(learner.evaluation_requests()))
-
-
-def _curves(path: Path, about: Comparison) -> list[Curve]:
-    """What there is by now."""
-    out: list[Curve] = []
-    for method in about.methods:
-        if method in STEPPED:
-            out += step_curves(StepRun.open(path / method)) if StepRun.is_at(path / method) else []
-            continue
-        for seed in about.seeds:
-            home = path / method / f"seed-{seed}"
-            if (home / "run.yaml").is_file():
-                last = load_trials(home / LAST) if (home / LAST).is_file() else []
-                curve = training_curve(RunDirectory.open(home), last)
-                out += [curve] if curve.evaluations else []
-    return out
 
 
 def _facts(about: Comparison, task: Task | None) -> dict[str, str]:
