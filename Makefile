@@ -17,7 +17,7 @@ VIEW ?=
 PYTEST_ARGS ?=
 MINUTES ?= 15
 BENCH_ARGS ?=
-METHODS ?= lqr_flm gps linear_quadratic mpc_icem mpc_ilqr backprop sac mbpo
+METHODS ?= lqr_flm gps mpc_icem mpc_ilqr backprop sac mbpo
 STEPS ?= 20000
 SEEDS ?= 0 1 2
 

@@ -188,7 +188,7 @@ COMPARE = (
     "0",
     "1",
     "--steps",
-    "700",
+    "200",
 )
 
 
@@ -201,7 +201,7 @@ def test_methods_of_both_kinds_stand_in_one_table(mbpl, tmp_path: Path) -> None:
     ]
     steps = {c["method"]: c["steps"] for c in told["curves"]}
     # whole iterations that fit: those of the small learner are 6 trials of 10 steps; step learners have episodes of 50
-    assert steps == {"lqr_flm": 660, "backprop": 700, "mpc_cem": 700}
+    assert steps == {"lqr_flm": 180, "backprop": 200, "mpc_cem": 200}
     page = (tmp_path / "all" / "report.html").read_text()
     for name in steps:
         assert f"<td>{name}</td>" in page

@@ -84,6 +84,17 @@ def test_whoever_stays_where_he_is_pays_what_the_task_makes_him_pay(name: str, t
     assert paid == pytest.approx(task.cost(0).evaluate(states, actions).sum(), rel=1e-12)
 
 
+def test_an_expansion_about_zero_has_numbers_although_no_angle_is_there(task_files: Path) -> None:
+    problem = load_problem(task_files / "cartpole_swingup.yaml")
+    x = torch.zeros(1, problem.n, dtype=torch.float64, requires_grad=True)
+    u = torch.zeros(1, 1, dtype=torch.float64)
+    (slope,) = torch.autograd.grad(problem.cost(x, u, x).sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(slope[0, 3], x)
+    assert torch.isfinite(slope).all() and torch.isfinite(second).all()
+    # Σ w̄ (1 − cos(θ − π)) = Σ w̄ (1 + cos θ) curves by −Σ w̄ = −(0.1 · 201 + 50 · 40) / 200 along sin θ
+    assert float(second[0, 3]) == pytest.approx(-(0.1 * 201 + 50.0 * 40) / 200)
+
+
 class Still(StepLearner):
     """Does nothing, and learns nothing."""
 

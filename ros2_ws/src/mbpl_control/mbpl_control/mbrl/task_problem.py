@@ -75,13 +75,19 @@ def task_problem(task: Task) -> LearningProblem:
 
 
 def plain(view: TaskView, features: Tensor) -> Tensor:
-    """o of φ(o), angles within ±π. (N, nf) → (N, n)."""
+    """o of φ(o), angles within ±π. (N, nf) → (N, n).
+
+    Where sine and cosine are both zero, which no state has and where arctan has no derivative, the angle is that of
+    cosine 1: whoever expands about x = 0 gets numbers.
+    """
     spaces = view.definition.space.spaces
     turns = spaces.count("angle")
     if not turns:
         return features
     lines = len(spaces) - turns
-    angles = torch.atan2(features[:, lines : lines + turns], features[:, lines + turns :])
+    sines, cosines = features[:, lines : lines + turns], features[:, lines + turns :]
+    nowhere = (sines == 0.0) & (cosines == 0.0)
+    angles = torch.atan2(sines, torch.where(nowhere, torch.ones_like(cosines), cosines))
     order = [i for i, space in enumerate(spaces) if space != "angle"]
     order += [i for i, space in enumerate(spaces) if space == "angle"]
     back = sorted(range(len(order)), key=order.__getitem__)
