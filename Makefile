@@ -6,6 +6,7 @@
 #   make test-faults     every fault of processes, laws, sensors, clocks, most of them many times
 #   make test-lerobot    whether LeRobot's own loader reads what we export; set up in an environment of its own
 #   make bench-methods   the other learners, each on the problem that shows what it is for
+#   make compare [METHODS=".." STEPS=.. SEEDS=".."]  methods side by side on three tasks; takes hours, and goes on where it was left
 #   make bench-bags      recording, reading and aligning of bags, memory, kills of the recorder
 #   make soak [MINUTES=15]  trials and swaps at 500 Hz: memory, heartbeats, bags
 #   make setup [PYTHON=/path/to/python3.12]                                     make docs    the pages, in site/
@@ -17,11 +18,14 @@ VIEW ?=
 PYTEST_ARGS ?=
 MINUTES ?= 15
 BENCH_ARGS ?=
+METHODS ?= lqr_flm gps mpc_icem mpc_ilqr backprop sac mbpo
+STEPS ?= 20000
+SEEDS ?= 0 1 2
 
 SETUP = python=$$(PYTHON='$(PYTHON)' tools/find_python.sh) && "$$python" tools/setup.py
 IN_ENV = source tools/env.sh &&
 
-.PHONY: help setup demo demo-offline test test-learning test-faults test-lerobot fuzz soak lint bench bench-ilqr bench-loop bench-flm bench-bags bench-methods docs lock clean
+.PHONY: help setup demo demo-offline test test-learning test-faults test-lerobot fuzz soak lint bench bench-ilqr bench-loop bench-flm bench-bags bench-methods compare docs lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -75,6 +79,14 @@ bench-loop: setup
 
 bench-methods: setup
 	@$(IN_ENV) python bench/methods.py $(BENCH_ARGS)
+
+compare: setup
+	@$(IN_ENV) for task in cartpole_swingup reacher_2link arm_reach; do \
+	  directory=runs/compare/$$task; \
+	  if [ -f $$directory/compare.yaml ]; then mbpl compare --resume $$directory; \
+	  else mbpl compare --task $$task --methods $(METHODS) --steps $(STEPS) --seeds $(SEEDS) --output $$directory; fi \
+	  || exit 1; \
+	done
 
 bench-flm: setup
 	@$(IN_ENV) python bench/flm.py

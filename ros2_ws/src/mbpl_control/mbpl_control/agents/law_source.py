@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
+from typing import Protocol
 
-from mbpl_control.core import LinearGaussianController
-from mbpl_control.policies.feedback import PolicyFeedback
+from mbpl_control.core import FeedbackLaw, LinearGaussianController
+from mbpl_control.core.validation import Array
 from mbpl_control.runtime.config import ManagerConfig
 from mbpl_control.runtime.executors import RobotSample
 from mbpl_control.runtime.manager import ManagerCore
@@ -51,12 +52,19 @@ class WholeHorizon(LawSource):
         manager.on_law(UNDER_TRIAL, self._controller, 1, now_ns)
 
 
+class Feedback(Protocol):
+    """What answers a state with a law."""
+
+    def at(self, x: Array) -> FeedbackLaw:
+        """The law for a state (nx,)."""
+
+
 class PolicySource(LawSource):
-    """A policy, asked at each state that waits for its answer."""
+    """A policy, or whoever else has an answer to each state, asked at each that waits for it."""
 
     type = "feedback_law"
 
-    def __init__(self, feedback: PolicyFeedback) -> None:
+    def __init__(self, feedback: Feedback) -> None:
         """Count from the first answer."""
         self._feedback = feedback
         self._sequence = 0

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from mbpl_control.agents.agent import Agent, Law, law_name
 from mbpl_control.agents.collector import TrialCollector
 from mbpl_control.agents.law_source import UNDER_TRIAL, LawSource, PolicySource, WholeHorizon
-from mbpl_control.agents.simulation import Measurement, Simulation, SimulationOptions
+from mbpl_control.agents.managed import ManagedRobot, robot_state
+from mbpl_control.agents.simulation import Simulation, SimulationOptions
 from mbpl_control.core import ExecutionMode, LinearGaussianController, Trial
 from mbpl_control.core.errors import InvalidFieldError, ModelError, RefusedError
 from mbpl_control.core.validation import Array
 from mbpl_control.costs.sum_cost import SumCost
 from mbpl_control.policies.feedback import PolicyFeedback
+from mbpl_control.runtime.command import Command
 from mbpl_control.runtime.config import ManagerConfig
 from mbpl_control.runtime.executors import RobotSample
-from mbpl_control.runtime.manager import ManagerCore
-from mbpl_control.runtime.registry import ControllerEntry
-from mbpl_control.runtime.switching import Strictness
 from mbpl_control.tasks.task import Task
 
 
@@ -89,23 +86,26 @@ class MujocoAgent(Agent):
         steps = law.steps if isinstance(law, LinearGaussianController) else self.task.horizon
         simulation = self.simulation
         simulation.reset(start.state, seed, self.settle_time, start.bodies)
-        manager = ManagerCore(self.task, source.config(self.config, seed))
-        manager.registry.add(ControllerEntry(UNDER_TRIAL, source.type, mode.value))
+        robot = ManagedRobot(self.task, simulation, source, self.config, mode.value, seed)
         if condition not in self._costs:
             self._costs[condition] = self.task.cost(condition)
         cost = self._costs[condition]
         collector = TrialCollector(self.task, UNDER_TRIAL, condition, seed, steps, cost)
-        self._take_over(manager, collector, source)
+        sample = robot.hold()
+        self._collect(collector, sample, robot.begin(sample))
+        simulation.step()
         for push in self.disturbances:
             simulation.disturb(push.body, push.wrench, push.delay, push.duration)
         reason = "completed"
         try:
-            while manager.mode == "active" and not collector.complete:
-                self._period(manager, collector, source)
+            while robot.manager.mode == "active" and not collector.complete:
+                measured = robot.measure()
+                self._collect(collector, measured, robot.answer(measured))
+                simulation.step()
         except (ModelError, RefusedError) as error:
             reason = f"aborted: {error}"
         if not collector.complete and reason == "completed":
-            reason = f"aborted: {manager.reason}"
+            reason = f"aborted: {robot.manager.reason}"
         trial, _ = collector.trial(reason)
         return replace(trial, controller=law_name(law))
 
@@ -119,63 +119,10 @@ class MujocoAgent(Agent):
             )
         return WholeHorizon(law)
 
-    def _take_over(self, manager: ManagerCore, collector: TrialCollector, source: LawSource) -> None:
-        """The hold answers while the joints are locked and at their release; the law answers that last state anew."""
-        simulation = self.simulation
-        now = simulation.now_ns
-        sample = self._sample(self._measurement(), now)
-        manager.tick(sample, now)
-        manager.switch(["hold"], [], Strictness.STRICT, now)
-        while True:
-            command = manager.tick(sample, now)
-            if now >= simulation.released_ns:
-                break
-            if command is not None:
-                simulation.command(command.values)
-            simulation.step()
-            now = simulation.now_ns
-            sample = self._sample(self._measurement(), now)
-        # held anew from exactly here: what the law takes over then depends on this state and no other
-        manager.switch(["hold"], ["hold"], Strictness.STRICT, now)
-        manager.tick(sample, now)
-        source.tell(manager, sample, now)
-        manager.switch([UNDER_TRIAL], ["hold"], Strictness.STRICT, now)
-        self._answer(manager, sample, now, collector, source)
-        simulation.step()
-
-    def _measurement(self) -> Measurement:
-        """A measurement that is not lost: nothing begins without one."""
-        measurement = self.simulation.measure()
-        while measurement is None:
-            measurement = self.simulation.measure()
-        return measurement
-
-    def _period(self, manager: ManagerCore, collector: TrialCollector, source: LawSource) -> None:
-        """One state, its answer, and the physics until the next state."""
-        simulation = self.simulation
-        now = simulation.now_ns
-        measurement = simulation.measure()
-        sample = None if measurement is None else self._sample(measurement, now)
-        self._answer(manager, sample, now, collector, source)
-        simulation.step()
-
-    def _answer(
-        self, manager: ManagerCore, sample: RobotSample | None, now: int, collector: TrialCollector, source: LawSource
-    ) -> None:
-        """The manager's command, by a state or by the lack of one, to simulation and collector."""
-        if sample is None:
-            command = manager.watch(now)
-        else:
-            command = manager.tick(sample, now)
-            if manager.waits:
-                source.tell(manager, sample, now)
-                command = manager.tick(sample, now)
-            collector.on_state(now, sample.x, np.concatenate([sample.q, sample.v]))
+    def _collect(self, collector: TrialCollector, sample: RobotSample | None, command: Command | None) -> None:
+        """A state and what answered it, to the collector."""
+        now = self.simulation.now_ns
+        if sample is not None:
+            collector.on_state(now, sample.x, robot_state(sample.q, sample.v))
         if command is not None:
             collector.on_command(now, command.controller, command.values)
-            self.simulation.command(command.values)
-
-    def _sample(self, measurement: Measurement, stamp_ns: int) -> RobotSample:
-        q, v = measurement.q, measurement.v
-        robot = np.concatenate([q, v])
-        return RobotSample(self.task.task_state(robot[None])[0], q, v, stamp_ns)

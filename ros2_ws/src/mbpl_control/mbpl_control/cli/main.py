@@ -12,6 +12,7 @@ from rich.console import Console
 from mbpl_control.cli.bags import bags
 from mbpl_control.cli.distill import distill
 from mbpl_control.cli.fit import fit
+from mbpl_control.cli.several import spread
 from mbpl_control.core import MbplError
 
 app = typer.Typer(
@@ -69,8 +70,10 @@ def solve(
 
 @app.command()
 def train(
-    method: Annotated[str | None, typer.Argument(help="lqr_flm or gps; left out with --resume.")] = None,
-    task: Annotated[str | None, typer.Option("--task", "-t", help="Name of a task, or path of a YAML.")] = None,
+    method: Annotated[str | None, typer.Argument(help="What learns, e.g. lqr_flm; left out with --resume.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", "-t", help="Name of a task, path of a YAML; gym:NAME for step learners.")
+    ] = None,
     agent: Annotated[str | None, typer.Option(help="Who runs the trials: mujoco, in process, or ros.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything drawn; 0 unless given.")] = None,
     iterations: Annotated[
@@ -78,48 +81,85 @@ def train(
     ] = None,
     samples: Annotated[int | None, typer.Option(help="Trials an iteration and start condition.")] = None,
     variant: Annotated[str | None, typer.Option(help="Of gps: mdgps, badmm or lagrangian.")] = None,
-    executor: Annotated[str, typer.Option(help="Of trials in process: process, inline or ray.")] = "process",
+    executor: Annotated[str | None, typer.Option(help="Of trials in process: process, inline or ray.")] = None,
     workers: Annotated[int | None, typer.Option(help="At most so many; one a processor unless given.")] = None,
-    output: Annotated[Path | None, typer.Option(help="New directory for everything of the run.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Step learners: steps of the environment, for each seed.")] = None,
+    seeds: Annotated[list[int] | None, typer.Option(help="Step learners: of everything drawn; 0 unless given.")] = None,
+    every: Annotated[int | None, typer.Option(help="Step learners: steps between two evaluations.")] = None,
+    episodes: Annotated[int | None, typer.Option(help="Step learners: of an evaluation, from each start.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "--out", help="New directory for all of the run.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this directory.")] = None,
     json: JsonOption = False,
-    namespace: NamespaceOption = "/mbpl",
+    namespace: Annotated[str | None, typer.Option(help="Of the nodes; /mbpl unless given.")] = None,
 ) -> None:
-    """Learn a task by trial: controllers from fitted local models, or with gps one neural policy from them.
+    """Learn a task by trial.
 
+    lqr_flm and gps learn by iterations, controllers or a neural policy from them; all others step by step.
     Everything is kept in one directory, and can go on from there whatever ended it.
     """
-    from mbpl_control.cli.train import check_resume_alone, train
+    from mbpl_control.cli.training import Given, train_by_method
+
+    given = Given(
+        task=task,
+        agent=agent,
+        seed=seed,
+        iterations=iterations,
+        samples=samples,
+        variant=variant,
+        executor=executor,
+        workers=workers,
+        namespace=namespace,
+        steps=steps,
+        seeds=seeds or None,
+        every=every,
+        episodes=episodes,
+        output=output,
+    )
+    if not train_by_method(method, resume, given, json):
+        raise typer.Exit(130)
+
+
+@app.command()
+def compare(
+    task: Annotated[
+        str | None, typer.Option("--task", "-t", help="Name of a task, path of a YAML, or gym:NAME.")
+    ] = None,
+    methods: Annotated[list[str] | None, typer.Option(help="What is compared: any that train knows.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Of the environment, for each seed of each method.")] = None,
+    seeds: Annotated[list[int] | None, typer.Option(help="Of everything drawn; 0 unless given.")] = None,
+    every: Annotated[int | None, typer.Option(help="Steps between two evaluations of step learners.")] = None,
+    episodes: Annotated[int | None, typer.Option(help="Of an evaluation of those, from each start.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "--out", help="New directory for everything.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with what is in this directory.")] = None,
+    executor: Annotated[str, typer.Option(help="Of trials in process: process, inline or ray.")] = "process",
+    workers: Annotated[int | None, typer.Option(help="At most so many; one a processor unless given.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Let methods learn one task by the same number of steps, and write one report of all of them."""
+    from mbpl_control.cli.compare import begin_comparison, compare
+    from mbpl_control.cli.training import check_resume_alone
     from mbpl_control.core import InvalidFieldError
-    from mbpl_control.runs import RunDirectory
-    from mbpl_control.runs.beginning import new_run
 
     if resume is not None:
         check_resume_alone(
-            METHOD=method,
+            "mbpl compare",
             task=task,
-            agent=agent,
-            seed=seed,
-            iterations=iterations,
-            samples=samples,
-            variant=variant,
+            methods=methods,
+            steps=steps,
+            seeds=seeds,
+            every=every,
+            episodes=episodes,
             output=output,
         )
-        directory = RunDirectory.open(resume)
-    elif method is None or task is None:
-        raise InvalidFieldError("mbpl train", "METHOD and --task", f"{method} and {task}", "given, or --resume")
+        path = resume
+    elif task is None or not methods or steps is None:
+        found = f"{task}, {' '.join(methods or ['None'])} and {steps}"
+        raise InvalidFieldError("mbpl compare", "--task, --methods and --steps", found, "given, or --resume")
     else:
-        directory = new_run(
-            method,
-            task,
-            agent=agent or "mujoco",
-            seed=seed or 0,
-            iterations=iterations,
-            samples=samples,
-            variant=variant,
-            output=output,
+        path = begin_comparison(
+            task, methods, steps=steps, seeds=seeds or [0], every=every, episodes=episodes or 1, output=output
         )
-    if not train(directory, executor=executor, workers=workers, namespace=namespace, as_json=json):
+    if not compare(path, executor=executor, workers=workers, as_json=json):
         raise typer.Exit(130)
 
 
@@ -332,7 +372,7 @@ def demo_offline(
 def main() -> None:
     """Run the command; an error of mbpl is one readable line and exit code 2."""
     try:
-        app()
+        app(args=spread(sys.argv[1:]))
     except MbplError as error:
         Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {_plain(error)}")
         sys.exit(2)

@@ -16,7 +16,6 @@ from rich.table import Table
 
 from mbpl_control.agents.pool import AgentRunner, TrialPool, TrialRunner
 from mbpl_control.agents.recipe import AgentRecipe
-from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.versions import versions
 from mbpl_control.learning.learner import IterationReport, Learner
 from mbpl_control.runs.beginning import PACKAGES
@@ -207,16 +206,3 @@ def _cells(report: IterationReport) -> list[str]:
 
 def _mean(report: IterationReport, key: str) -> float:
     return report.mean(key) if all(key in row for row in report.rows) else math.nan
-
-
-def check_resume_alone(**given: object) -> None:
-    """Refuse options beside `--resume` that the run itself has an answer to.
-
-    Raises:
-        InvalidFieldError: one was given.
-    """
-    for name, value in given.items():
-        if value is not None:
-            option = name if name.isupper() else f"--{name}"
-            allowed = "left out with --resume: the run goes on as it was begun"
-            raise InvalidFieldError("mbpl train", option, repr(str(value)), allowed)

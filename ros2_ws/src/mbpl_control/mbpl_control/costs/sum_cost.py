@@ -83,6 +83,29 @@ class SumCost(Cost):
         states, actions = np.asarray(states), np.asarray(actions)
         return [self._weighted(term, states, actions) for term in self.terms]
 
+    def weights(self, steps: int) -> Array:
+        """Weight of each term at each state of a trajectory of T steps (terms, T+1); that of actions is 0 at T."""
+        table = np.array([self._ramp(term, steps) for term in self.terms])
+        table[[term.on_actions for term in self.terms], -1] = 0.0
+        return table
+
+    def stage(self, weights: Array, states: Array, actions: Array) -> Array:
+        """Σ_i w_i l_i at N points, whatever their time. Weights (terms,), states (N, nx), actions (N, m) → (N,)."""
+        parts = zip(self.terms, weights, strict=True)
+        return sum((w * term.evaluate(states, actions) for term, w in parts if w), np.zeros(len(states)))
+
+    def expand_stage(self, weights: Array, states: Array, actions: Array, hessian: str = "exact") -> Quadratization:
+        """Derivatives of `stage` at N points; `lux` is zero, as no term mixes the two. `hessian` as in `quadratize`."""
+        exact = _is_exact(hessian)
+        count, (ndx, m) = len(states), (self._ndx, self._m)
+        value, lx, lu = np.zeros(count), np.zeros((count, ndx)), np.zeros((count, m))
+        lxx, luu = np.zeros((count, ndx, ndx)), np.zeros((count, m, m))
+        for term, w in zip(self.terms, weights, strict=True):
+            if w:
+                part = term.expand(states, actions, exact)
+                _add(part, np.full(count, w), value, lx, lxx, lu, luu)
+        return Quadratization(value, lx, lu, lxx, np.zeros((count, m, ndx)), luu)
+
     def quadratize(self, states: Array, actions: Array, hessian: str = "exact") -> Quadratization:
         """See `Cost.quadratize`."""
         exact = _is_exact(hessian)
@@ -117,14 +140,8 @@ class SumCost(Cost):
             rows, w = self._rows(term, steps)
             if w.size == 0:
                 continue
-            part = expand(term, rows)
-            value[rows] += w * part.value
-            if part.lx is not None and part.state_curvature is not None:
-                lx[rows] += w[:, None] * part.lx
-                add_curvature(lxx[rows], w, part.state_curvature, part.columns)
-            if part.lu is not None and part.action_curvature is not None:
-                lu[rows] += w[:, None] * part.lu
-                add_curvature(luu[rows], w, part.action_curvature)
+            at = (lu[rows], luu[rows]) if term.on_actions else (lu, luu)
+            _add(expand(term, rows), w, value[rows], lx[rows], lxx[rows], *at)
         return Quadratization(value, lx, lu, lxx, np.zeros((steps, m, ndx)), luu)
 
     def _weighted(self, term: Term, states: Array, actions: Array) -> Array:
@@ -138,6 +155,17 @@ class SumCost(Cost):
         flat = term.evaluate(x.reshape(-1, x.shape[-1]), u.reshape(-1, u.shape[-1]))
         out[..., rows] = weights * flat.reshape(*batch, len(weights))
         return out
+
+
+def _add(part: Expansion, w: Array, value: Array, lx: Array, lxx: Array, lu: Array, luu: Array) -> None:
+    """Add N expansions, weighed (N,), to totals of the same N points."""
+    value += w * part.value
+    if part.lx is not None and part.state_curvature is not None:
+        lx += w[:, None] * part.lx
+        add_curvature(lxx, w, part.state_curvature, part.columns)
+    if part.lu is not None and part.action_curvature is not None:
+        lu += w[:, None] * part.lu
+        add_curvature(luu, w, part.action_curvature)
 
 
 def _parts(term: Term, states: Array, actions: Array, rows: slice) -> tuple[Array, Array]:

@@ -43,7 +43,36 @@ def _inverted_pendulum() -> LearningProblem:
     )
 
 
-GYMNASIUM_TASKS = {"InvertedPendulum-v5": _inverted_pendulum}
+def _pendulum() -> LearningProblem:
+    """A pendulum whose motor is too weak to lift it: x = (cos θ, sin θ, rate rad/s), θ from upright; u a torque N m."""
+
+    def reward(states: Tensor, actions: Tensor, _: Tensor) -> Tensor:
+        angle = torch.atan2(states[:, 1], states[:, 0])
+        return -(angle.square() + 0.1 * states[:, 2].square() + 1e-3 * actions.square().sum(dim=1))
+
+    def cost(_: Tensor, actions: Tensor, successors: Tensor) -> Tensor:
+        # θ² has a kink at the bottom; this is the same near the top, and smooth all around
+        height = 2.0 * (1.0 - successors[:, 0])
+        return height + 0.1 * successors[:, 2].square() + 1e-3 * actions.square().sum(dim=1)
+
+    def ended(successors: Tensor) -> Tensor:
+        return torch.zeros(len(successors), dtype=torch.bool)
+
+    return LearningProblem(
+        name="Pendulum-v1",
+        make=lambda: gymnasium.make("Pendulum-v1"),
+        n=3,
+        lower=np.array([-2.0]),
+        upper=np.array([2.0]),
+        dt=0.05,
+        steps=200,
+        reward=reward,
+        cost=cost,
+        ended=ended,
+    )
+
+
+GYMNASIUM_TASKS = {"InvertedPendulum-v5": _inverted_pendulum, "Pendulum-v1": _pendulum}
 
 
 def gymnasium_problem(name: str) -> LearningProblem:

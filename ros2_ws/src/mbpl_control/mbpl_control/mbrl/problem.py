@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -37,6 +38,9 @@ class LearningProblem:
         cost: c (B,) that planners and gradients lower instead; smooth, and differentiable by torch.
         ended: whether the episode ends for good at a successor (B, n) → (B,) of booleans.
         enough: return of an episode that counts as solved; NaN where none does.
+        starts: options of `reset` for each start an evaluation begins from; one without any where lots decide.
+        judge: a new environment that pays what a learner is judged by, where that cannot be told as a function of x and
+            u; as `make` when None.
 
     Raises:
         InvalidFieldError: limits that are no limits, or a wrong size.
@@ -53,6 +57,8 @@ class LearningProblem:
     cost: Rated
     ended: Callable[[Tensor], Tensor]
     enough: float = float("nan")
+    starts: tuple[Mapping[str, Any], ...] = ({},)
+    judge: Callable[[], gymnasium.Env] | None = None
 
     def __post_init__(self) -> None:
         """Check them."""
@@ -64,6 +70,8 @@ class LearningProblem:
             raise InvalidFieldError(OWNER, "limits", found, "(m,) each, finite, the lower below the upper")
         if not np.isfinite([self.lower, self.upper]).all():
             raise InvalidFieldError(OWNER, "limits", f"{self.lower} to {self.upper}", "finite")
+        if not self.starts:
+            raise InvalidFieldError(OWNER, "starts", "none", "at least one")
 
     @property
     def m(self) -> int:
@@ -79,11 +87,13 @@ class Episode:
         transitions: of its steps.
         rewards: (N,).
         ended: whether it ended for good with the last of them, rather than being cut off.
+        info: what the environment told with the last of them.
     """
 
     transitions: Transitions
     rewards: Array
     ended: bool
+    info: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def total(self) -> float:
@@ -92,7 +102,11 @@ class Episode:
 
 
 def run_episode(
-    environment: gymnasium.Env, act: Callable[[Array, int], Array], seed: int, steps: int | None = None
+    environment: gymnasium.Env,
+    act: Callable[[Array, int], Array],
+    seed: int,
+    steps: int | None = None,
+    start: Mapping[str, Any] | None = None,
 ) -> Episode:
     """One episode.
 
@@ -101,21 +115,23 @@ def run_episode(
         act: x (n,) and the number of the step → u (m,).
         seed: of the start and of the environment's noise.
         steps: after which it is left; as long as the environment lasts when None.
+        start: options of `reset`.
 
     Raises:
         InvalidFieldError: an action that is not finite.
     """
-    state, _ = environment.reset(seed=seed)
+    state, _ = environment.reset(seed=seed, options=None if start is None else dict(start))
     rows: list[tuple[Array, Array, Array]] = []
     rewards = []
     ended = cut = False
+    info: Mapping[str, Any] = {}
     while not (ended or cut) and (steps is None or len(rows) < steps):
         action = np.asarray(act(state, len(rows)), dtype=np.float64)
         if not np.isfinite(action).all():
             raise InvalidFieldError("run_episode", "action", f"{action} at step {len(rows)}", "finite")
-        successor, reward, ended, cut, _ = environment.step(action)
+        successor, reward, ended, cut, info = environment.step(action)
         rows.append((np.array(state), action, np.array(successor)))
         rewards.append(float(reward))
         state = successor
     states, actions, successors = (np.array(part) for part in zip(*rows, strict=True))
-    return Episode(Transitions(states, actions, successors), np.array(rewards), bool(ended))
+    return Episode(Transitions(states, actions, successors), np.array(rewards), bool(ended), info)

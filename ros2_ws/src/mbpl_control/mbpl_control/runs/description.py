@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from mbpl_control.core.errors import DefinitionMismatchError, FileFormatError
-from mbpl_control.core.user_files import read_text
+from mbpl_control.core.errors import DefinitionMismatchError
+from mbpl_control.runs.record import load_record, save_record
 from mbpl_control.tasks.task import Task
 
 #: Version of the layout of a run directory that this code writes and reads.
@@ -64,16 +59,7 @@ class RunDescription:
 
     def save(self, path: Path) -> None:
         """Write it; the file appears whole or not at all."""
-        yaml = YAML(typ="safe")
-        yaml.default_flow_style = False
-        yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-        content = {key: _plain(value) for key, value in dataclasses.asdict(self).items()}
-        partial = path.with_name(f".{path.name}.partial")
-        with open(partial, "w", encoding="utf-8") as stream:
-            yaml.dump({"schema": SCHEMA, **content}, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, path)
+        save_record(self, path, SCHEMA)
 
     @classmethod
     def load(cls, path: Path) -> RunDescription:
@@ -82,25 +68,5 @@ class RunDescription:
         Raises:
             FileFormatError: no such file, or it describes no run.
         """
-        if not path.is_file():
-            raise FileFormatError(f"{path}: no such file; a directory of a run has one")
-        try:
-            content = YAML(typ="safe").load(read_text(path))
-        except YAMLError as error:
-            raise FileFormatError(f"{path}: cannot be read: {error}") from error
-        if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
-            raise FileFormatError(f"{path}: does not describe a run of schema {SCHEMA}")
-        numbers, mappings = ("seed", "iterations"), ("options", "versions")
-        kinds = {name: int if name in numbers else dict if name in mappings else str for name in _NAMES}
-        wrong = [name for name, kind in kinds.items() if not isinstance(content.get(name), kind)]
-        if wrong or set(content) != set(kinds):
-            odd = sorted({*wrong, *(set(content) ^ set(kinds))})
-            raise FileFormatError(f"{path}: {', '.join(odd)} missing, unknown or of the wrong type")
-        return cls(**content)
-
-
-_NAMES = tuple(f.name for f in dataclasses.fields(RunDescription))
-
-
-def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value
+        whole, mapping = dict.fromkeys(("seed", "iterations"), int), dict.fromkeys(("options", "versions"), dict)
+        return load_record(cls, path, SCHEMA, {**whole, **mapping}, "run")

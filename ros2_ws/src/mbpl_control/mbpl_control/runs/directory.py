@@ -89,11 +89,7 @@ class RunDirectory:
         Raises:
             RefusedError: there is something in it.
         """
-        if path.is_dir() and any(path.iterdir()):
-            run = (path / "run.yaml").is_file()
-            hint = f"to go on with it: mbpl train --resume {path}; " if run else ""
-            what = "holds a run" if run else "is not empty"
-            raise RefusedError(f"{path} {what}; nothing was changed. {hint}or choose another with --output")
+        check_empty(path, "run.yaml", "mbpl train")
         return cls(path, description)
 
     def begin(self) -> None:
@@ -129,15 +125,8 @@ class RunDirectory:
         Raises:
             RefusedError: another process holds it.
         """
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise RefusedError(f"{self.path}: another process works on this run; wait for it, or end it") from error
+        with locked(self.path):
             yield
-        finally:
-            os.close(descriptor)
 
     @property
     def newest(self) -> int:
@@ -181,8 +170,8 @@ class RunDirectory:
             save_trials(partial / "trials.npz", trials)
             if evaluation:
                 save_trials(partial / "evaluation.npz", evaluation)
-            _write_json(partial / "report.json", {"rows": list(report.rows), "events": list(report.events)})
-            _write_json(partial / "times.json", dict(report.seconds))
+            write_json(partial / "report.json", {"rows": list(report.rows), "events": list(report.events)})
+            write_json(partial / "times.json", dict(report.seconds))
             for directory, _, _ in os.walk(partial):
                 sync(Path(directory))
             os.rename(partial, final)
@@ -233,6 +222,42 @@ class RunDirectory:
         return SavedIteration(path, IterationReport(number, rows, events, times))
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes from writing to a directory. The kernel lifts the lock when this process ends.
+
+    Raises:
+        RefusedError: another process holds it.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RefusedError(f"{path}: another process works on this run; wait for it, or end it") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_empty(path: Path, record: str, resume: str) -> None:
+    """Refuse a directory that something is in.
+
+    Args:
+        path: of the directory.
+        record: name of the file that says what such a directory is.
+        resume: command that goes on with what is there.
+
+    Raises:
+        RefusedError: there is something.
+    """
+    if path.is_dir() and any(path.iterdir()):
+        run = (path / record).is_file()
+        hint = f"to go on with it: {resume} --resume {path}; " if run else ""
+        what = "holds a run" if run else "is not empty"
+        raise RefusedError(f"{path} {what}; nothing was changed. {hint}or choose another with --output")
+
+
 def sync(directory: Path) -> None:
     """Have the names in a directory on the disk before anything that follows."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
@@ -242,7 +267,8 @@ def sync(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, and have it on the disk."""
     # numpy's numbers are written as Python's; NaN stays NaN, as json reads it back
     text = json.dumps(content, indent=1, default=lambda value: value.item())
     with open(path, "w", encoding="utf-8") as stream:

@@ -19,12 +19,12 @@ def metrics_table(iterations: Sequence[SavedIteration]) -> pyarrow.Table:
     A column of whole numbers is int64, one with other numbers float64, one with texts string. What a row lacks is null.
     """
     rows = [{"iteration": it.report.iteration, **row} for it in iterations for row in it.report.rows]
-    return _table(rows)
+    return table_of(rows)
 
 
 def times_table(iterations: Sequence[SavedIteration]) -> pyarrow.Table:
     """One row an iteration: `iteration`, then s of wall time by part."""
-    return _table([{"iteration": it.report.iteration, **it.report.seconds} for it in iterations])
+    return table_of([{"iteration": it.report.iteration, **it.report.seconds} for it in iterations])
 
 
 def write_table(table: pyarrow.Table, path: Path) -> None:
@@ -41,7 +41,8 @@ def write_table(table: pyarrow.Table, path: Path) -> None:
     os.replace(partial, path)
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> pyarrow.Table:
+def table_of(rows: Sequence[Mapping[str, Any]]) -> pyarrow.Table:
+    """Rows as a table; what a row lacks is null."""
     import pyarrow
 
     names = list(dict.fromkeys(name for row in rows for name in row))

@@ -198,6 +198,11 @@ class Task:
         return self._rule.judge(np.asarray(states, dtype=np.float64), condition)
 
     @property
+    def has_rule(self) -> bool:
+        """Whether the task says when a trial counts."""
+        return self._rule is not None
+
+    @property
     def success_frame(self) -> str | None:
         """The frame success is about; None when it is about joints, or there is no rule."""
         return None if self._rule is None else self._rule.frame

@@ -1,0 +1,254 @@
+"""`mbpl compare`: methods on one task, by the same number of steps in the environment, in one report."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from mbpl_control.agents.pool import TrialPool, TrialRunner
+from mbpl_control.agents.recipe import AgentRecipe
+from mbpl_control.cli.train import Watch, build_registered
+from mbpl_control.cli.train_steps import PACKAGES, check_seeds, learn_seeds, new_step_run, problem_of
+from mbpl_control.core import LinearGaussianController
+from mbpl_control.core.errors import InvalidFieldError, MbplError
+from mbpl_control.core.validation import check_choice, check_whole
+from mbpl_control.core.versions import commit, versions
+from mbpl_control.learning.registry import METHODS as ITERATED
+from mbpl_control.mbrl.methods import METHODS as STEPPED
+from mbpl_control.mbrl.methods import build_method
+from mbpl_control.mbrl.task_environment import training
+from mbpl_control.runs.beginning import new_run
+from mbpl_control.runs.comparison import method_row, write_comparison
+from mbpl_control.runs.comparison_record import LAST, RECORD, SCHEMA, Comparison, comparison_curves, open_comparison
+from mbpl_control.runs.curves import Curve
+from mbpl_control.runs.directory import RunDirectory, check_empty, locked
+from mbpl_control.runs.record import save_record
+from mbpl_control.runs.step_run import StepRun
+from mbpl_control.runs.training import TrainingRun
+from mbpl_control.runs.trial_archive import save_trials
+from mbpl_control.tasks.task import Task
+
+COMMAND = "mbpl compare"
+
+
+def begin_comparison(
+    task_name: str,
+    methods: Sequence[str],
+    *,
+    steps: int,
+    seeds: Sequence[int],
+    every: int | None,
+    episodes: int,
+    output: Path | None,
+) -> Path:
+    """A new directory with what is to be compared; the directory.
+
+    Raises:
+        MbplError: an argument is wrong, or the directory is not empty.
+    """
+    for method in methods:
+        check_choice(COMMAND, "--methods", method, (*ITERATED, *STEPPED))
+    if not methods or len(set(methods)) != len(methods):
+        raise InvalidFieldError(COMMAND, "--methods", ", ".join(methods) or "none", "one or more, each once")
+    problem, task = problem_of(task_name)
+    by_iterations = [method for method in methods if method in ITERATED]
+    if task is None and by_iterations:
+        raise InvalidFieldError(COMMAND, "--methods", by_iterations[0], f"one of {', '.join(STEPPED)} on {task_name}")
+    seeds = check_seeds(COMMAND, seeds)
+    for method in methods:
+        if method in STEPPED:
+            # what this installation cannot build is better known before the others have learned for hours
+            build_method(method, problem, seeds[0])
+    started = datetime.now()
+    about = Comparison(
+        problem=task_name if task is None else str(task.path.resolve()),
+        name=problem.name,
+        task_hash="" if task is None else task.hash,
+        methods=list(methods),
+        steps=check_whole(COMMAND, "--steps", steps, 1, 10**12),
+        every=0 if every is None else check_whole(COMMAND, "--every", every, 1, 10**12),
+        episodes=check_whole(COMMAND, "--episodes", episodes, 1, 10**6),
+        seeds=seeds,
+        started=f"{started:%Y-%m-%d %H:%M:%S}",
+        versions=versions(PACKAGES),
+        commit=commit(),
+    )
+    path = Path("runs") / f"compare-{problem.name}-{started:%Y%m%d-%H%M%S}" if output is None else output
+    check_empty(path, RECORD, COMMAND)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        save_record(about, path / RECORD, SCHEMA)
+    except OSError as error:
+        raise MbplError(f"directory {path} cannot be made: {error}") from error
+    return path
+
+
+def compare(path: Path, *, executor: str, workers: int | None, as_json: bool) -> bool:
+    """Learn with every method and seed that is not finished, one after the other, and write the report.
+
+    Args:
+        path: of a directory that `begin_comparison` made.
+        executor: of the trials of those that learn by iterations.
+        workers: of those trials.
+        as_json: print one JSON object and nothing else on standard output.
+
+    Returns:
+        False when it was interrupted; it can then be resumed.
+
+    Raises:
+        MbplError: something cannot be learned or kept.
+    """
+    console = Console(stderr=as_json, soft_wrap=True, highlight=False)
+    about = open_comparison(path)
+    problem, task = problem_of(about.problem)
+    about.check_task(task)
+    finished = True
+    try:
+        with locked(path):
+            for method in about.methods:
+                if method in STEPPED:
+                    finished = learn_seeds(_step_run(path, about, method), problem, task, console)
+                else:
+                    assert task is not None  # noqa: S101 - checked when it began
+                    with TrialPool(AgentRecipe.in_lockstep(task), executor, workers) as pool:
+                        for seed in about.seeds:
+                            _iterate(path / method / f"seed-{seed}", method, seed, about.steps, task, pool, console)
+                if not finished:
+                    break
+    except KeyboardInterrupt:
+        finished = False
+    curves = comparison_curves(path, about)
+    page = None
+    if curves:
+        title = f"Methods on {about.name}"
+        page = write_comparison(path / "report.html", title, curves, problem.enough, _facts(about, task))
+    _tell(path, about, curves, problem.enough, finished, page, as_json, console)
+    return finished
+
+
+def _step_run(path: Path, about: Comparison, method: str) -> StepRun:
+    """The run of a step learner, begun before or new."""
+    if StepRun.is_at(path / method):
+        return StepRun.open(path / method)
+    return new_step_run(
+        method,
+        about.problem,
+        steps=about.steps,
+        seeds=about.seeds,
+        every=about.every or None,
+        episodes=about.episodes,
+        output=path / method,
+        command=COMMAND,
+    )
+
+
+def _iterate(path: Path, method: str, seed: int, steps: int, task: Task, pool: TrialRunner, console: Console) -> None:
+    """One seed of a method that learns by iterations, and what came of its last one.
+
+    Args:
+        path: of its run, begun before or new.
+        method: its name.
+        seed: of everything drawn.
+        steps: of the environment; as many whole iterations as fit, or one.
+        task: what is learned.
+        pool: runs the trials.
+        console: where it is told how it goes.
+    """
+    if (path / LAST).is_file():
+        return
+    if (path / "run.yaml").is_file():
+        directory = RunDirectory.open(path)
+    else:
+        wanted = [request.law for request in build_registered(method, task, seed, 1, None, None).requests()]
+        each = sum(law.steps if isinstance(law, LinearGaussianController) else task.horizon for law in wanted)
+        directory = new_run(
+            method,
+            str(task.path),
+            agent="mujoco",
+            seed=seed,
+            iterations=max(1, steps // each),
+            samples=None,
+            variant=None,
+            output=path,
+        )
+    count = directory.description.iterations
+    learner = build_registered(method, task, seed, count, None, None)
+    directory.begin()
+    console.print(f"[bold]{method}[/] {escape(task.name)}, seed {seed}: {count} iterations → {escape(str(path))}")
+    with Watch(count, console) as watch:
+        TrainingRun(directory, learner, pool, watch).run()
+    save_trials(path / LAST, pool.run(learner.evaluation_requests()))
+
+
+def _facts(about: Comparison, task: Task | None) -> dict[str, str]:
+    starts = "" if task is None else f" ({len(training(task))} training conditions)"
+    return {
+        "command": COMMAND,
+        "started": about.started,
+        "task": about.problem,
+        "task hash": about.task_hash or "of Gymnasium",
+        "steps": str(about.steps),
+        "seeds": ", ".join(map(str, about.seeds)),
+        "episodes of an evaluation": f"{about.episodes} from each start{starts}; one of lqr_flm and gps",
+        "commit": about.commit or "no checkout",
+        **about.versions,
+    }
+
+
+def _tell(
+    path: Path,
+    about: Comparison,
+    curves: Sequence[Curve],
+    enough: float,
+    finished: bool,
+    page: Path | None,
+    as_json: bool,
+    console: Console,
+) -> None:
+    """The outcome: the table, or one JSON object."""
+    resume = f"{COMMAND} --resume {path}"
+    if as_json:
+        rows: list[dict[str, Any]] = []
+        for curve in curves:
+            solved, last = curve.solved(enough), curve.evaluations[-1]
+            rows.append(
+                {
+                    "method": curve.method,
+                    "seed": curve.seed,
+                    "steps": last.steps,
+                    "seconds": last.seconds,
+                    "return": last.mean if math.isfinite(last.mean) else None,
+                    "success": sum(last.successes) / len(last.successes) if last.successes else None,
+                    "steps_until_solved": None if solved is None else solved.steps,
+                    "seconds_until_solved": None if solved is None else solved.seconds,
+                }
+            )
+        outcome = {
+            "comparison": str(path),
+            "task": about.name,
+            "finished": finished,
+            "curves": rows,
+            "report": None if page is None else str(page),
+            "resume": None if finished else resume,
+        }
+        print(jsonlib.dumps(outcome, allow_nan=False))
+    else:
+        from rich.table import Table
+
+        table = Table("method", "steps until solved", "s until solved", "return at the end", "success at the end")
+        for method in dict.fromkeys(curve.method for curve in curves):
+            row = method_row(method, [c for c in curves if c.method == method], enough)
+            cells = (row.solved_steps, row.solved_seconds, row.last, row.success)
+            table.add_row(method, *(" · ".join(texts) for texts in cells))
+        console.print(table)
+    if page is not None:
+        console.print(f"report: [bold]{escape(str(page))}[/]")
+    if not finished:
+        console.print(f"[yellow]stopped[/]; go on with: {escape(resume)}")
