@@ -27,7 +27,7 @@ from mbpl_control.mbrl.problem import LearningProblem, run_episode
 
 TASK = "InvertedPendulum-v5"
 SEEDS, BUDGET = (0, 1, 2), 900
-ENSEMBLE = EnsembleOptions(members=3, hidden=(32, 32), steps=300)
+ENSEMBLE = EnsembleOptions(members=3, hidden=(32, 32), steps=600, learning_rate=3e-3)
 HORIZON, SAMPLES = 15, 40
 
 
