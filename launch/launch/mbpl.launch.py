@@ -19,6 +19,7 @@ ARGUMENTS = (
     ("rate", "200.0", "Hz, rate of joint states and commands"),
     ("seed", "0", "seed of the simulation's noise"),
     ("mpc", "true", "whether to start the receding-horizon planner"),
+    ("learned_model", "", "file of a learned model (.npz) to plan on; empty: none is started"),
     ("record", "true", "whether to start the bag recorder"),
     ("bags", "bags", "directory of the bags that are given no name of their own"),
     ("view", "false", "whether to serve a viewer to the browser (simulation only)"),
@@ -46,6 +47,19 @@ def generate_launch_description() -> LaunchDescription:
         condition=IfCondition(LaunchConfiguration("record")),
     )
 
+    learned = node(
+        "planner_controller",
+        {
+            "autostart": True,
+            "checkpoint": typed("learned_model", str),
+            "planner": LaunchConfiguration("planner"),
+            "seed": typed("seed", int),
+        },
+        kind=LifecycleNode,
+        namespace="",
+        condition=IfCondition(PythonExpression(["'", LaunchConfiguration("learned_model"), "' != ''"])),
+    )
+
     def planner(name: str, **options: object) -> Node:
         # `autostart` has the node configure and activate itself; from then on its lifecycle services rule
         return node("ilqr_controller", {"autostart": True}, kind=LifecycleNode, name=name, namespace="", **options)
@@ -58,6 +72,12 @@ def generate_launch_description() -> LaunchDescription:
                 default_value="realtime",
                 choices=["realtime", "lockstep"],
                 description="pace of the simulation: with the wall clock, or waiting for each command",
+            ),
+            DeclareLaunchArgument(
+                "planner",
+                default_value="icem",
+                choices=["cem", "icem", "mppi", "ilqr"],
+                description="what plans on the learned model",
             ),
             DeclareLaunchArgument(
                 "robot",
@@ -92,6 +112,7 @@ def generate_launch_description() -> LaunchDescription:
                     recorder,
                     planner("ilqr_controller"),
                     planner("mpc_controller", condition=IfCondition(LaunchConfiguration("mpc"))),
+                    learned,
                 ]
             ),
         ]
@@ -106,4 +127,6 @@ def _started(context: LaunchContext) -> list[str]:
     for argument, name in (("record", "bag_recorder"), ("mpc", "mpc_controller")):
         if IfCondition(LaunchConfiguration(argument)).evaluate(context):
             names.append(name)
+    if LaunchConfiguration("learned_model").perform(context):
+        names.append("planner_controller")
     return names

@@ -46,6 +46,7 @@ NODES = (
     Started("controller_manager", "controller_manager_direct", parameters=(("state_source", "joint_states"),)),
     Started("ilqr_controller", "ilqr_controller", parameters=(("autostart", True),)),
     Started("neural_policy", "neural_policy", parameters=(("autostart", True),)),
+    Started("planner_controller", "planner_controller", parameters=(("autostart", True),)),
     Started("lqr_flm_controller", "lqr_flm_controller", parameters=(("autostart", True),)),
     Started("dynamics_fitter", "dynamics_fitter"),
     Started("gps_trainer", "gps_trainer"),
@@ -56,7 +57,7 @@ NODES = (
 #: What every node has, of rclpy, and every lifecycle node.
 STANDARD_PARAMETERS = {"use_sim_time", "start_type_description_service"}
 STANDARD_TOPICS = {"/parameter_events", "/rosout"}
-LIFECYCLE_NODES = {"ilqr_controller", "neural_policy", "lqr_flm_controller"}
+LIFECYCLE_NODES = {"ilqr_controller", "neural_policy", "planner_controller", "lqr_flm_controller"}
 LIFECYCLE_TOPICS = {"~/transition_event"}
 STANDARD_SERVICES = {
     "describe_parameters",

@@ -11,6 +11,7 @@ NODES = (
     "dynamics_fitter",
     "lqr_flm_controller",
     "neural_policy",
+    "planner_controller",
     "gps_trainer",
     "trial_runner",
     "bag_recorder",

@@ -22,6 +22,7 @@ BLOCK_KINDS = (
     "frame_velocity",
     "frame_offset",
     "target",
+    "observation",
 )
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.optimize import brentq
+from scipy.special import expit
 from torch import Tensor
-from torch.func import jacrev, vmap
 
 from mbpl_control.core.errors import InvalidFieldError, SolverError
-from mbpl_control.core.validation import Array, check_positive, check_whole
+from mbpl_control.core.validation import Array, check_positive, check_whole, float_array
 from mbpl_control.mbrl.learned_dynamics import LearnedDynamics, Transitions
 from mbpl_control.policies.network import one_thread
 
@@ -96,7 +98,7 @@ class EnsembleDynamics(LearnedDynamics):
         self.options = EnsembleOptions() if options is None else options
         self._rng = np.random.default_rng(seed)
         sizes = (n + m, *self.options.hidden, 2 * n)
-        count = self.options.members
+        count = self.hypotheses = self.options.members
         self._layers: list[Tensor] = []
         for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
             weights = self._rng.standard_normal((count, inputs, outputs)) / math.sqrt(inputs)
@@ -104,6 +106,8 @@ class EnsembleDynamics(LearnedDynamics):
         self._bounds = [torch.full((n,), bound, dtype=torch.float64) for bound in LOG_VARIANCE]
         for part in (*self._layers, *self._bounds):
             part.requires_grad_()
+        # the same memory as the layers, which Adam changes in place
+        self._arrays: list[Array] = [part.detach().numpy() for part in self._layers]
         self._optimiser = torch.optim.AdamW(
             [
                 {"params": self._layers[0::2], "weight_decay": self.options.weight_decay},
@@ -142,6 +146,76 @@ class EnsembleDynamics(LearnedDynamics):
             self._descend()
         self._calibrate()
 
+    ARRAYS = (
+        *("parameters", "first_moments", "second_moments", "counts", "inflation"),
+        *(f"{which}_{name}" for which in ("data", "held") for name in ("states", "actions", "successors")),
+    )
+
+    def parts(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """JSON data and arrays, by the names in `ARRAYS`, that say all of it: Adam and the generator, too."""
+        state = [self._optimiser.state.get(part, {}) for part in self._trained()]
+        arrays = {"counts": self._counts, "inflation": self.inflation}
+        for name, key in (("parameters", None), ("first_moments", "exp_avg"), ("second_moments", "exp_avg_sq")):
+            each = [part if key is None else s.get(key, part) for part, s in zip(self._trained(), state, strict=True)]
+            arrays[name] = np.concatenate([part.detach().numpy().ravel() for part in each])
+        for which, data in (("data", self._data), ("held", self.held_out)):
+            arrays |= {f"{which}_{name}": getattr(data, name) for name in ("states", "actions", "successors")}
+        header = {
+            "n": self.n,
+            "m": self.m,
+            "options": asdict(self.options),
+            "adam_steps": int(state[0].get("step", 0)),
+            "generator": self._rng.bit_generator.state,
+        }
+        return header, arrays
+
+    @classmethod
+    def of_parts(cls, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> EnsembleDynamics:
+        """Inverse of `parts`; what it learns next is the same to the last bit.
+
+        Raises:
+            InvalidFieldError: they do not fit each other.
+        """
+        options = dict(header["options"])
+        dynamics = cls(header["n"], header["m"], 0, EnsembleOptions(**{**options, "hidden": tuple(options["hidden"])}))
+        size = sum(part.numel() for part in dynamics._trained())
+        flat = {
+            name: torch.tensor(float_array(OWNER, name, arrays[name], (size,)))
+            for name in ("parameters", "first_moments", "second_moments")
+        }
+        states, begin = {}, 0
+        for index, part in enumerate(dynamics._trained()):
+            rows = slice(begin, begin + part.numel())
+            begin = rows.stop
+            with torch.no_grad():
+                part.copy_(flat["parameters"][rows].reshape(part.shape))
+            moments = [flat[name][rows].reshape(part.shape).clone() for name in ("first_moments", "second_moments")]
+            states[index] = {
+                "step": torch.tensor(float(header["adam_steps"])),
+                "exp_avg": moments[0],
+                "exp_avg_sq": moments[1],
+            }
+        if header["adam_steps"]:
+            groups = dynamics._optimiser.state_dict()["param_groups"]
+            dynamics._optimiser.load_state_dict({"state": states, "param_groups": groups})
+        names = ("states", "actions", "successors")
+        dynamics._data, dynamics.held_out = (
+            Transitions(*(arrays[f"{which}_{name}"] for name in names)) for which in ("data", "held")
+        )
+        dynamics._counts = np.array(arrays["counts"], dtype=np.int64)
+        if dynamics._counts.shape != (len(dynamics._data), dynamics.options.members):
+            allowed = f"({len(dynamics._data)}, {dynamics.options.members})"
+            raise InvalidFieldError(OWNER, "counts", f"shape {dynamics._counts.shape}", allowed)
+        dynamics.inflation = np.array(float_array(OWNER, "inflation", arrays["inflation"], (dynamics.n,)))
+        dynamics._rng.bit_generator.state = header["generator"]
+        if len(dynamics._data):
+            dynamics._standardise()
+        return dynamics
+
+    def _trained(self) -> list[Tensor]:
+        """What Adam changes, in its order."""
+        return [part for group in self._optimiser.param_groups for part in group["params"]]
+
     def _standardise(self) -> None:
         inputs = np.concatenate([self._data.states, self._data.actions], axis=1)
         difference = self._data.successors - self._data.states
@@ -149,7 +223,7 @@ class EnsembleDynamics(LearnedDynamics):
         self._output = difference.mean(axis=0), np.maximum(difference.std(axis=0), LEAST_SCALE)
 
     def _descend(self) -> None:
-        inputs = self._inputs(self._data.states, self._data.actions)
+        inputs = torch.tensor(self._inputs(self._data.states, self._data.actions))
         mean, scale = self._output
         wanted = torch.tensor((self._data.successors - self._data.states - mean) / scale)
         # a member that no transition counts for learns from all of them
@@ -186,28 +260,61 @@ class EnsembleDynamics(LearnedDynamics):
             root = float(brentq(excess, low, high)) if ends == (True, False) else (high if ends[1] else low)
             self.inflation[i] = math.exp(root)
 
-    def _inputs(self, states: Array, actions: Array) -> Tensor:
+    def _inputs(self, states: Array, actions: Array) -> Array:
         mean, scale = self._input
-        return torch.tensor((np.concatenate([states, actions], axis=1) - mean) / scale)
+        return np.asarray((np.concatenate([states, actions], axis=-1) - mean) / scale)
 
     def _heads(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Standardised μ and ln σ² of each member, (M, B, n) each, of inputs (M, B, n + m)."""
+        """Standardised μ and ln σ² of each member, (M, B, n) each, of inputs (M, B, n + m), as training sees them."""
         h = inputs
         for weights, bias in zip(self._layers[:-2:2], self._layers[1:-2:2], strict=True):
             h = torch.nn.functional.silu(torch.baddbmm(bias, h, weights))
         y = torch.baddbmm(self._layers[-1], h, self._layers[-2])
+        return y[..., : self.n], self._within(y[..., self.n :])
+
+    def _within(self, log_variance: Tensor) -> Tensor:
+        """Bent smoothly between the bounds."""
         lower, upper = self._bounds
-        log_variance = upper - torch.nn.functional.softplus(upper - y[..., self.n :])
-        return y[..., : self.n], lower + torch.nn.functional.softplus(log_variance - lower)
+        log_variance = upper - torch.nn.functional.softplus(upper - log_variance)
+        return lower + torch.nn.functional.softplus(log_variance - lower)
+
+    def _outputs(self, inputs: Array) -> Array:
+        """What the last layer says (M, B, 2 n), of inputs (B, n + m) or (M, B, n + m).
+
+        The products are numpy's and the rest is torch's, in place: each is the quicker of the two on few rows.
+        """
+        h = inputs
+        for weights, bias in zip(self._arrays[:-2:2], self._arrays[1:-2:2], strict=True):
+            h = np.matmul(h, weights)
+            h += bias
+            torch.nn.functional.silu(torch.from_numpy(h), inplace=True)
+        return np.asarray(np.matmul(h, self._arrays[-2]) + self._arrays[-1])
+
+    def _means(self, states: Array, outputs: Array) -> Array:
+        mean, scale = self._output
+        return np.asarray(states + (mean + scale * outputs[..., : self.n]))
+
+    def _deviations(self, outputs: Array) -> Array:
+        with torch.no_grad():
+            log_variance = self._within(torch.from_numpy(outputs[..., self.n :]))
+            deviation = torch.exp(0.5 * log_variance).numpy()
+        return np.asarray(deviation * (self._output[1] * np.sqrt(self.inflation)))
 
     def members(self, states: Array, actions: Array) -> tuple[Array, Array]:
-        """E[x'] and standard deviations as each member says them, (M, B, n) each."""
-        with torch.no_grad(), one_thread():
-            inputs = self._inputs(states, actions)
-            mu, log_variance = self._heads(inputs.expand(self.options.members, -1, -1))
-        mean, scale = self._output
-        deviation = torch.exp(0.5 * log_variance).numpy() * scale * np.sqrt(self.inflation)
-        return states + mean + scale * mu.numpy(), deviation
+        """E[x'] and standard deviations as each member says them, (M, B, n) each.
+
+        Args:
+            states: (B, n), or (M, B, n) where each member has rows of its own.
+            actions: (B, m), or (M, B, m).
+        """
+        with one_thread():
+            outputs = self._outputs(self._inputs(states, actions))
+            return self._means(states, outputs), self._deviations(outputs)
+
+    def mean(self, states: Array, actions: Array) -> Array:
+        """See `LearnedDynamics.mean`."""
+        with one_thread():
+            return np.asarray(self._means(states, self._outputs(self._inputs(states, actions))).mean(axis=0))
 
     def moments(self, states: Array, actions: Array) -> tuple[Array, Array]:
         """See `LearnedDynamics.moments`; the mixture's. What members disagree about is in its deviation."""
@@ -227,16 +334,23 @@ class EnsembleDynamics(LearnedDynamics):
         each = -0.5 * (np.square((successors - means) / deviations) + np.log(2.0 * np.pi * np.square(deviations)))
         return np.asarray(np.logaddexp.reduce(each.sum(axis=2), axis=0) - np.log(self.options.members))
 
+    def realise(self, states: Array, actions: Array, noise: Array, lots: Array) -> Array:
+        """See `LearnedDynamics.realise`; the hypotheses are the members."""
+        means, deviations = self.members(states, actions)
+        return means + deviations * noise
+
     def jacobian(self, states: Array, actions: Array) -> tuple[Array, Array]:
-        """See `LearnedDynamics.jacobian`; by automatic differentiation."""
-        mean, scale = (torch.tensor(part) for part in self._output)
-        offset, divisor = (torch.tensor(part) for part in self._input)
-
-        def one(x: Tensor, u: Tensor) -> Tensor:
-            inputs = (torch.cat([x, u]) - offset) / divisor
-            mu, _ = self._heads(inputs.expand(self.options.members, 1, -1))
-            return x + mean + scale * mu.mean(dim=(0, 1))
-
-        with torch.no_grad(), one_thread():
-            by_x, by_u = vmap(jacrev(one, argnums=(0, 1)))(torch.tensor(states), torch.tensor(actions))
-        return by_x.numpy(), by_u.numpy()
+        """See `LearnedDynamics.jacobian`; from the last layer back to the first."""
+        h, slopes = self._inputs(states, actions), []
+        for weights, bias in zip(self._arrays[:-2:2], self._arrays[1:-2:2], strict=True):
+            z = np.matmul(h, weights) + bias
+            gate = expit(z)
+            h = z * gate
+            slopes.append(gate * (1.0 + z * (1.0 - gate)))
+        # (M, B, units, n): of μ by what each layer is given
+        back = self._arrays[-2][:, None, :, : self.n]
+        for weights, slope in zip(self._arrays[:-2:2][::-1], slopes[::-1], strict=True):
+            back = np.matmul(weights[:, None], slope[..., None] * back)
+        by_z = np.broadcast_to(back, (self.options.members, len(states), *back.shape[2:])).mean(axis=0)
+        by_z = by_z.transpose(0, 2, 1) * self._output[1][:, None] / self._input[1]
+        return by_z[:, :, : self.n] + np.eye(self.n), by_z[:, :, self.n :]

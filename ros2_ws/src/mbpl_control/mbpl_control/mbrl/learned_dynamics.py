@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import norm
 
 from mbpl_control.core.errors import InvalidFieldError
+from mbpl_control.core.trial import Trial
 from mbpl_control.core.validation import Array
 
 
@@ -62,10 +64,12 @@ class LearnedDynamics(ABC):
     Attributes:
         n: numbers of x.
         m: numbers of u.
+        hypotheses: M, models that each could be the true one; 1 where there is no such doubt.
     """
 
     n: int
     m: int
+    hypotheses: int = 1
 
     @abstractmethod
     def learn(self, more: Transitions) -> None:
@@ -82,6 +86,23 @@ class LearnedDynamics(ABC):
     @abstractmethod
     def sample(self, states: Array, actions: Array, rng: np.random.Generator) -> Array:
         """x' drawn for each of (B, n), (B, m); (B, n)."""
+
+    def realise(self, states: Array, actions: Array, noise: Array, lots: Array) -> Array:
+        """x' of each hypothesis for rows of its own, as a function of numbers that were drawn before.
+
+        Here as a Gaussian of its moments; a model that knows better says so.
+
+        Args:
+            states: (M, B, n).
+            actions: (M, B, m).
+            noise: standard normal (M, B, n).
+            lots: uniform on 0 .. 1 (M, B), for what is drawn besides.
+
+        Returns:
+            (M, B, n).
+        """
+        mean, deviation = self.moments(states[0], actions[0])
+        return np.asarray(mean + deviation * noise[0])[None]
 
     @abstractmethod
     def log_likelihood(self, states: Array, actions: Array, successors: Array) -> Array:
@@ -112,3 +133,19 @@ def coverage(dynamics: LearnedDynamics, transitions: Transitions, levels: tuple[
     mean, deviation = dynamics.moments(transitions.states, transitions.actions)
     away = np.abs(transitions.successors - mean) / deviation
     return np.array([(away <= norm.ppf(0.5 + 0.5 * level)).mean(axis=0) for level in levels])
+
+
+def transitions_of(trials: Sequence[Trial]) -> Transitions:
+    """What happened in trials of one state and action, step after step.
+
+    Raises:
+        InvalidFieldError: there is none, or their sizes differ.
+    """
+    sizes = {(trial.state.size, trial.action.size) for trial in trials}
+    if len(sizes) != 1:
+        raise InvalidFieldError("Transitions", "trials", f"{len(sizes)} kinds of sizes", "at least 1 trial, all alike")
+    return Transitions(
+        np.concatenate([trial.states[:-1] for trial in trials]),
+        np.concatenate([trial.actions for trial in trials]),
+        np.concatenate([trial.states[1:] for trial in trials]),
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from scipy.cluster.vq import kmeans2
 from scipy.special import logsumexp
@@ -103,6 +106,34 @@ class MixtureDynamics(LearnedDynamics):
         size = self.n + self.m
         return np.asarray(states + self._offset[size:] + self._scale[size:] * standardised)
 
+    ARRAYS = ("states", "actions", "successors")
+
+    def parts(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """JSON data, and the transitions it is laid on, by the names in `ARRAYS`."""
+        header = {
+            "n": self.n,
+            "m": self.m,
+            "seed": self._seed,
+            "clusters": self._clusters,
+            "iterations": self._iterations,
+            "ridge": self._ridge,
+        }
+        return header, {name: getattr(self._data, name) for name in self.ARRAYS}
+
+    @classmethod
+    def of_parts(cls, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> MixtureDynamics:
+        """Inverse of `parts`: it is laid anew, as `learn` does each time.
+
+        Raises:
+            InvalidFieldError: they do not fit each other.
+        """
+        names = ("n", "m", "seed", "clusters", "iterations", "ridge")
+        dynamics = cls(**{name: header[name] for name in names})
+        data = Transitions(*(arrays[name] for name in cls.ARRAYS))
+        if len(data):
+            dynamics.learn(data)
+        return dynamics
+
     def moments(self, states: Array, actions: Array) -> tuple[Array, Array]:
         """See `LearnedDynamics.moments`."""
         shares, means, _ = self._split(states, actions)
@@ -113,11 +144,18 @@ class MixtureDynamics(LearnedDynamics):
 
     def sample(self, states: Array, actions: Array, rng: np.random.Generator) -> Array:
         """See `LearnedDynamics.sample`."""
+        lots = rng.random(len(states))
+        return self._drawn(states, actions, rng.standard_normal(states.shape), lots)
+
+    def realise(self, states: Array, actions: Array, noise: Array, lots: Array) -> Array:
+        """See `LearnedDynamics.realise`; there is one hypothesis, and lots choose the cluster."""
+        return self._drawn(states[0], actions[0], noise[0], lots[0])[None]
+
+    def _drawn(self, states: Array, actions: Array, noise: Array, lots: Array) -> Array:
         shares, means, _ = self._split(states, actions)
-        lots = rng.random(len(states))[:, None]
-        who = np.minimum((shares.cumsum(axis=1) < lots).sum(axis=1), self.clusters - 1)
-        noise = np.einsum("bij,bj->bi", self._factors[who], rng.standard_normal(states.shape))
-        return self._unscaled(means[np.arange(len(states)), who] + noise, states)
+        who = np.minimum((shares.cumsum(axis=1) < lots[:, None]).sum(axis=1), self.clusters - 1)
+        away = np.einsum("bij,bj->bi", self._factors[who], noise)
+        return self._unscaled(means[np.arange(len(states)), who] + away, states)
 
     def log_likelihood(self, states: Array, actions: Array, successors: Array) -> Array:
         """See `LearnedDynamics.log_likelihood`."""

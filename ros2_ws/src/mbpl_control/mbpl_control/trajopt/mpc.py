@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
 from mbpl_control.core import LinearGaussianController
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array
-from mbpl_control.costs.sum_cost import SumCost
+from mbpl_control.costs.cost import Cost
 from mbpl_control.models.dynamics import Dynamics
 from mbpl_control.trajopt.ilqr import ILQR
 from mbpl_control.trajopt.options import ILQROptions
 from mbpl_control.trajopt.result import ILQRResult
+
+
+class WindowedCost(Protocol):
+    """A cost of a whole task, of which a planner that looks less far takes a part."""
+
+    def window(self, offset: int, horizon: int) -> Cost:
+        """The same cost for a trajectory that begins at step `offset` of a horizon of T steps."""
 
 
 class RecedingHorizon:
@@ -24,7 +32,7 @@ class RecedingHorizon:
 
     Args:
         dynamics: the model.
-        cost: over the whole task of `task_horizon` steps; the window takes its part of it, see `SumCost.window`.
+        cost: over the whole task of `task_horizon` steps; the window takes its part of it, as `SumCost.window` does.
         task_horizon: T.
         horizon: H, steps of the window.
         options: of the planner; `max_iterations` is the budget of one plan that goes on from the last.
@@ -35,7 +43,7 @@ class RecedingHorizon:
     def __init__(
         self,
         dynamics: Dynamics,
-        cost: SumCost,
+        cost: WindowedCost,
         task_horizon: int,
         horizon: int,
         options: ILQROptions,

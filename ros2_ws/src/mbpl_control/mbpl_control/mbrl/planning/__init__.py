@@ -1,0 +1,1 @@
+"""Planners on dynamics that were learned."""

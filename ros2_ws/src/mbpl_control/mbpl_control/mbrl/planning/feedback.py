@@ -1,0 +1,84 @@
+"""A planner on a learned model as feedback by the state of a task, one knot after another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mbpl_control.core.errors import DefinitionMismatchError
+from mbpl_control.core.feedback_law import FeedbackLaw
+from mbpl_control.core.validation import Array
+from mbpl_control.mbrl.learned_model import LearnedModel
+from mbpl_control.mbrl.planning.registry import build_planner
+
+if TYPE_CHECKING:
+    from mbpl_control.tasks.task import Task
+
+
+def check_model(model: LearnedModel, task: Task) -> None:
+    """Refuse a model that is not of a task's robot.
+
+    Raises:
+        DefinitionMismatchError: its state is another, it drives other actuators, or its step lasts otherwise.
+    """
+    if model.state != task.state:
+        raise DefinitionMismatchError(
+            f"the model is of {', '.join(model.state.labels())}; the state of task '{task.name}' is "
+            f"{', '.join(task.state.labels())}"
+        )
+    for what in ("actuator_names", "joint_names", "interface", "units"):
+        have, want = getattr(model.action, what), getattr(task.action, what)
+        if have != want:
+            raise DefinitionMismatchError(f"the model's {what} are {have}; those of task '{task.name}' are {want}")
+    if abs(model.dt - task.dt) > 1e-9 * task.dt:
+        raise DefinitionMismatchError(
+            f"a step of the model lasts {model.dt:g} s; one of task '{task.name}' lasts {task.dt:g} s"
+        )
+
+
+class PlannerFeedback:
+    r"""u = û + K (x − x̂), with û and K the first of a plan from x̂; K is zero where the planner gives none.
+
+    The task's cost counts, and its limits. An episode begins with step 0, or with a step before the last one; what is
+    drawn begins anew with it, so that the same states are answered by the same laws. The same state in the same step
+    once more gets the same law.
+
+    Args:
+        model: what is planned on.
+        task: whose cost.
+        condition: start condition whose target is meant.
+        planner: a name in `planning.registry.PLANNERS`.
+        seed: of what the planner draws.
+
+    Raises:
+        DefinitionMismatchError: see `check_model`.
+        InvalidFieldError: no such planner, or one that draws and has no limits to draw within.
+        TaskError: no such condition.
+    """
+
+    def __init__(self, model: LearnedModel, task: Task, condition: int, planner: str, seed: int = 0) -> None:
+        """Check that they fit."""
+        check_model(model, task)
+        own = LearnedModel(model.learned, task.state, task.action, task.dt)
+        self._planner = build_planner(planner, own, task.learning_cost(condition), task.horizon)
+        self._task, self._seed = task, seed
+        self._rng = np.random.default_rng(seed)
+        self._newest: tuple[int, FeedbackLaw] | None = None
+
+    def at(self, x: Array, step: int) -> FeedbackLaw:
+        """The knot around a state (nx,).
+
+        Raises:
+            SolverError: there is no plan from there.
+        """
+        newest = self._newest
+        if newest is not None and newest[0] == step and np.array_equal(newest[1].reference_state, x):
+            return newest[1]
+        if step == 0 or newest is None or step < newest[0]:
+            self._planner.forget()
+            self._rng = np.random.default_rng(self._seed)
+        plan = self._planner.plan(x, self._rng, step)
+        law = FeedbackLaw(self._task.state, self._task.action, x, plan.actions[0], plan.gains[0])
+        self._newest = (step, law)
+        return law
