@@ -27,9 +27,9 @@ from mbpl_control.policies.training import AdamTrainer
 #: Episodes, and their seed, that every return is judged by.
 JUDGED, JUDGE = 300, 10_000
 TEACHER = PolicyArchitecture((24, 24), activation="tanh", covariance="state_dependent")
-GRADIENT = PolicyGradientOptions(kl_step=0.05)
+GRADIENT = PolicyGradientOptions(episodes=32, kl_step=0.1)
 #: Iterations of a teacher, and how many there are in an ensemble.
-ITERATIONS, MEMBERS, SHARE = 40, 5, 0.1
+ITERATIONS, MEMBERS, SHARE = 25, 5, 0.1
 MASSES, NEW_MASS = (0.6, 0.9, 1.2), 1.5  # kg
 
 
@@ -155,13 +155,13 @@ def mimic(seeds: Sequence[int]) -> list[Row]:
         rows.append(Row(f"pendulum of {NEW_MASS:g} kg, seed {seed}: return of the student", found.zero_shot, "1"))
         for name, returns in found.begun.items():
             what = f"pendulum of {NEW_MASS:g} kg, seed {seed}, from {name}"
-            rows += [Row(f"{what}: return after {k} iterations", returns[k], "1") for k in (0, 5, 10, 20, 40)]
+            rows += [Row(f"{what}: return after {k} iterations", returns[k], "1") for k in (0, 2, 5, 10, 15, 20, 25)]
     return rows
 
 
 #: Of the reacher: iterations in all, those between distillations, and the pull.
-REACHING, PERIOD, PULL = 60, 10, 0.1
-LOCAL = PolicyGradientOptions(episodes=64, kl_step=0.05, baseline="linear")
+REACHING, PERIOD, PULL = 40, 10, 0.1
+LOCAL = PolicyGradientOptions(episodes=48, kl_step=0.1, baseline="linear")
 REACHER = PolicyArchitecture((32, 32), activation="tanh", covariance="state_dependent")
 
 

@@ -60,8 +60,8 @@ def test_states_after_the_first_round_are_those_of_the_visitor(visitor: str) -> 
     options = OnPolicyOptions(visitor, rounds=3, episodes=4)
     trainer = AdamTrainer(100, 64, held_out=0.0)
     said = distil_on_policy(PROBLEM, student, feedback, labels, trainer, options, seed=0)
-    assert [len(states) for states in asked] == [320, 320, 320]
-    assert said.count == 960
+    assert [len(states) for states in asked] == [240, 240, 240]
+    assert said.count == 720
     spread = [np.abs(states[:, 0] - np.pi).max() for states in asked]
     if visitor == "teacher":
         assert max(spread) < 2.0

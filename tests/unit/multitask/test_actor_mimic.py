@@ -98,7 +98,7 @@ def test_a_new_task_begins_with_what_the_student_does_or_with_what_it_sees() -> 
     x = states(20, 1.0)
     kept = transferred(student, PROBLEMS[1], 0.5)
     np.testing.assert_array_equal(kept.means(x), student.means(x))
-    np.testing.assert_allclose(kept.distribution(x)[1], 16.0)
+    np.testing.assert_allclose(kept.distribution(x)[1], 7.5**2)
     assert kept.task == PROBLEMS[1].name
     fresh = transferred(student, PROBLEMS[1], 0.5, new_last_layer_seed=1)
     assert np.abs(fresh.means(x)).max() < 0.1 * np.abs(student.means(x)).max()

@@ -104,7 +104,7 @@ def test_an_episode_of_the_environment_is_one_of_the_batch(problem: BatchProblem
 def test_an_actuator_saturates() -> None:
     problem = PROBLEMS[0]
     x = problem.starts(5, np.random.default_rng(5))
-    for most, more in (([[8.0]] * 5, [[80.0]] * 5), ([[-8.0]] * 5, [[-9.0]] * 5)):
+    for most, more in (([[15.0]] * 5, [[80.0]] * 5), ([[-15.0]] * 5, [[-16.0]] * 5)):
         for one, other in zip(problem.step(x, np.array(most)), problem.step(x, np.array(more)), strict=True):
             np.testing.assert_array_equal(one, other)
 

@@ -122,7 +122,7 @@ def test_the_global_policy_comes_to_agree_with_each_local_one_where_that_one_goe
 def test_it_is_a_learner_by_steps_whose_local_policies_begin_anew_after_each_distillation() -> None:
     learner = DivideAndConquer(REACHER, Partition(4, quadrant), 6, options(0.1), SMALL)
     found = learn(learner, budget=1, episodes=2)
-    assert [each.steps for each in found] == [3 * 80 * 50]
+    assert [each.steps for each in found] == [3 * 80 * 40]
     assert {local.policy.hash for local in learner.locals} == {learner.policy.hash}
     again = DivideAndConquer(REACHER, Partition(4, quadrant), 6, options(0.1), SMALL)
     again.advance()

@@ -162,7 +162,7 @@ def test_noise_to_explore_by_is_a_share_of_the_limits_and_leaves_the_means() -> 
     explore(policy, 0.25)
     means, covariances = policy.distribution(x)
     np.testing.assert_array_equal(means, before)
-    np.testing.assert_allclose(covariances, 4.0)
+    np.testing.assert_allclose(covariances, 3.75**2)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
 
 from mbpl_control.core.errors import InvalidFieldError, SolverError
 from mbpl_control.core.validation import Array, check_positive, check_whole
@@ -61,12 +60,12 @@ class Regularisation:
 
     def soft_values(self, values: Array, shared: Array) -> Array:
         """V(s) = 1/β log Σ_a π_0(a|s)^α exp(β Q(s, a)). (..., A), (..., A) → (...)."""
-        return np.asarray(logsumexp(self._scores(values, shared), axis=-1)) / self.beta
+        return np.asarray(log_sum_exp(self._scores(values, shared))[..., 0] / self.beta)
 
     def policy(self, values: Array, shared: Array) -> Array:
         """π(a|s) = π_0(a|s)^α exp(β (Q(s, a) − V(s))). (..., A), (..., A) → (..., A)."""
         scores = self._scores(values, shared)
-        return np.asarray(np.exp(scores - logsumexp(scores, axis=-1, keepdims=True)))
+        return np.asarray(np.exp(scores - log_sum_exp(scores)))
 
     def _scores(self, values: Array, shared: Array) -> Array:
         # at α = 0 what π_0 leaves out counts, too: 0^0 is 1
@@ -74,6 +73,15 @@ class Regularisation:
             return self.beta * values
         with np.errstate(divide="ignore"):
             return np.asarray(self.alpha * np.log(shared) + self.beta * values)
+
+
+def log_sum_exp(scores: Array) -> Array:
+    """log Σ_a exp(scores) over the last axis, which stays with size 1.
+
+    As scipy's, without what that does for arrays of any kind: it is asked three times in each step of an episode.
+    """
+    top = scores.max(axis=-1, keepdims=True)
+    return np.asarray(top + np.log(np.exp(scores - top).sum(axis=-1, keepdims=True)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ from mbpl_control.core.validation import Array, check_positive
 from mbpl_control.multitask.batch_problem import BatchProblem
 
 GRAVITY, LENGTH, DAMPING = 9.81, 1.0, 0.1  # m/s², m, N m s
-TORQUE = 8.0  # N m
-DT, STEPS = 0.05, 80
+TORQUE = 15.0  # N m
+DT, STEPS = 0.05, 60
 #: Half widths of the starts about hanging at rest, rad and rad/s.
 START = np.array([0.5, 0.5])
 
@@ -35,7 +35,7 @@ def pendulum(mass: float) -> BatchProblem:
         m l² q̈ = m g l sin q − b q̇ + u,   q̇' = q̇ + Δt q̈,   q' = q + Δt q̇',
         r = ½ (1 + cos q') − 10⁻³ q̇'² − 10⁻³ u².
 
-    l = 1 m, b = 0.1 N m s, |u| ≤ 8 N m, Δt = 0.05 s, 80 steps. Up to 0.8 kg the torque lifts the rod from any angle;
+    l = 1 m, b = 0.1 N m s, |u| ≤ 15 N m, Δt = 0.05 s, 60 steps. Up to 1.5 kg the torque lifts the rod from any angle;
     above that it must swing. The mass is seen: a policy for several can tell them apart.
 
     Args:

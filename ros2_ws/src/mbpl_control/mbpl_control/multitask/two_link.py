@@ -15,7 +15,7 @@ from mbpl_control.multitask.batch_problem import BatchProblem
 LENGTH, MASS = 0.5, 1.0
 DAMPING = 0.2  # N m s
 TORQUE = np.array([4.0, 2.0])  # N m
-DT, STEPS = 0.05, 50
+DT, STEPS = 0.05, 40
 #: Of the start: rad, its half width rad; radii of the goals, m.
 POSE, AROUND, RADII = np.array([0.0, 1.5]), 0.1, (0.4, 0.9)
 QUADRANTS = 4
@@ -69,7 +69,7 @@ def two_link_reacher() -> BatchProblem:
 
         q̇' = q̇ + Δt q̈,   q' = q + Δt q̇',   r = −‖goal − tip'‖ − 10⁻² ‖u / u_max‖²
 
-    Links of 0.5 m, 1 kg at the end of each, u_max = (4, 2) N m, Δt = 0.05 s, 50 steps. The arm begins near one pose,
+    Links of 0.5 m, 1 kg at the end of each, u_max = (4, 2) N m, Δt = 0.05 s, 40 steps. The arm begins near one pose,
     the goal lies anywhere around.
     """
 
