@@ -78,7 +78,7 @@ def ensemble_returns(seed: int, students: Sequence[Student] = STUDENTS) -> dict[
         rng = np.random.default_rng([seed, 1])
         labels: Labels = soft(whole) if one.labels == "soft" else hard(whole, rng if one.labels == "drawn" else None)
         student = problem.new_policy(architecture, seed)
-        trainer = AdamTrainer(1000, 128, held_out=0.0)
+        trainer = AdamTrainer(600, 128, held_out=0.0)
         distil_on_policy(problem, student, whole, labels, trainer, replace(ON_POLICY, visitor=one.visitor), seed)
         found[one.name] = judged(problem, student.distribution)
     return found
@@ -161,7 +161,7 @@ def mimic(seeds: Sequence[int]) -> list[Row]:
 
 #: Of the reacher: iterations in all, those between distillations, and the pull.
 REACHING, PERIOD, PULL = 40, 10, 0.1
-LOCAL = PolicyGradientOptions(episodes=48, kl_step=0.1, baseline="linear")
+LOCAL = PolicyGradientOptions(episodes=48, kl_step=0.1)
 REACHER = PolicyArchitecture((32, 32), activation="tanh", covariance="state_dependent")
 
 
@@ -199,7 +199,7 @@ def divide(seeds: Sequence[int]) -> list[Row]:
 ROOMS = (((0, 0), (0, 10)), ((4, 0), (0, 8)), ((2, 0), (4, 9)), ((1, 3), (4, 7)))
 LATER = ((3, 1), (1, 9))
 CORRIDOR, RIGHT = tuple(2 * 11 + column for column in (4, 5, 6)), 1
-WEIGHTS = Regularisation(kl=0.02, entropy=0.005)
+WEIGHTS = Regularisation(kl=0.02, entropy=0.001)
 
 
 @dataclass(frozen=True)

@@ -64,9 +64,9 @@ def test_states_after_the_first_round_are_those_of_the_visitor(visitor: str) -> 
     assert said.count == 720
     spread = [np.abs(states[:, 0] - np.pi).max() for states in asked]
     if visitor == "teacher":
-        assert max(spread) < 2.0
+        assert max(spread) < 1.3 * spread[0]
     else:
-        assert spread[0] < 2.0 < min(spread[1:])
+        assert min(spread[1:]) > 1.5 * spread[0]
 
 
 def test_the_same_seed_gives_the_same_student_which_does_what_it_was_taught() -> None:
@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_student_which_does_what_it_was_taught() ->
         found.append(student)
     assert found[0].hash == found[1].hash
     x = PROBLEM.starts(100, np.random.default_rng(4))
-    assert np.abs(found[0].means(x) - feedback(x)[0]).max() < 0.2
+    assert np.abs(found[0].means(x) - feedback(x)[0]).mean() < 0.1
 
 
 def test_wrong_options_are_named() -> None:

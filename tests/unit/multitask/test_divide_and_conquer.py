@@ -30,7 +30,7 @@ QUICK = AdamTrainer(300, 256, held_out=0.0)
 
 
 def options(pull: float, to: str = "others", *, reset: bool = True) -> DivideOptions:
-    local = PolicyGradientOptions(episodes=80, baseline="linear")
+    local = PolicyGradientOptions(episodes=80)
     return DivideOptions(local, pull, to, period=3, reset=reset, trainer=QUICK)
 
 

@@ -42,7 +42,7 @@ class ActorMimicOptions:
     features: float = 0.1
     rounds: int = 4
     episodes: int = 16
-    iterations: int = 1000
+    iterations: int = 600
     batch: int = 64
     learning_rate: float = 3e-3
 

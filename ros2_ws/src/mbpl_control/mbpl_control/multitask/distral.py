@@ -226,6 +226,9 @@ class SoftQLearning:
 
         Q(s, a) ← Q(s, a) + η [ r + γ V(s') − Q(s, a) ],   a ~ π_0(a|s)^α exp(β (Q(s, a) − V(s)))
 
+    Q begins at γ c_Ent log A / (1 − γ), the most that entropy alone can be worth. From zero, states it has been to
+    would be worth more than those it has not, for the entropy they give, and it would go round in circles there.
+
     Args:
         shared: π_0 (S, A), above 0; may be replaced while it learns.
         by: how strongly.
@@ -241,14 +244,15 @@ class SoftQLearning:
     """
 
     def __init__(self, shared: Array, by: Regularisation, seed: int, step_size: float = 0.5) -> None:
-        """Know nothing: Q is zero everywhere."""
+        """Know nothing."""
         self.step_size = check_positive("SoftQLearning", "step_size", step_size)
         if step_size > 1.0:
             raise InvalidFieldError("SoftQLearning", "step_size", str(step_size), "at most 1")
         if not shared.min() > 0.0:
             raise InvalidFieldError("SoftQLearning", "shared", f"{shared.min():g}", "above 0: else it is never tried")
         self.shared, self.by = shared, by
-        self.values: Array = np.zeros_like(shared)
+        most = by.entropy * np.log(shared.shape[1]) / (1.0 - by.discount)
+        self.values: Array = np.full_like(shared, by.discount * most)
         self.episode: list[tuple[int, int]] = []
         self._rng = np.random.default_rng(seed)
 

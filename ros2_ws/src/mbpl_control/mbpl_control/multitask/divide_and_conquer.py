@@ -90,7 +90,7 @@ class DivideOptions:
         InvalidFieldError: a field has a wrong value.
     """
 
-    local: PolicyGradientOptions = field(default_factory=lambda: PolicyGradientOptions(baseline="linear"))
+    local: PolicyGradientOptions = field(default_factory=PolicyGradientOptions)
     pull: float = 0.1
     pulled_to: str = "others"
     period: int = 10
