@@ -10,12 +10,13 @@ import numpy as np
 from report import Row
 from rich.progress import track
 
+from mbpl_control.distill.distillation import disagreement
 from mbpl_control.distill.ensemble import parameters_of, smaller
 from mbpl_control.distill.on_policy import Labels, OnPolicyOptions, distil_on_policy, hard, soft, together
 from mbpl_control.mbrl.dyna import run_episodes
 from mbpl_control.mbrl.maze import two_rooms
 from mbpl_control.multitask.actor_mimic import ActorMimicOptions, actor_mimic, transferred
-from mbpl_control.multitask.batch_problem import BatchProblem, Distribution, mean_return
+from mbpl_control.multitask.batch_problem import BatchProblem, Distribution, mean_return, run_batch
 from mbpl_control.multitask.distral import Regularisation, SharedCounts, SoftQLearning
 from mbpl_control.multitask.divide_and_conquer import DivideAndConquer, DivideOptions, Partition
 from mbpl_control.multitask.natural_policy_gradient import NaturalPolicyGradient, PolicyGradientOptions
@@ -62,34 +63,55 @@ STUDENTS = (
     Student("most likely actions, its own states", "student", "likely"),
     Student("drawn actions, its own states", "student", "drawn"),
 )
-ON_POLICY = OnPolicyOptions(rounds=6, episodes=4)
+#: Few states, 360 in all: with many everything teaches well.
+ON_POLICY = OnPolicyOptions(rounds=6, episodes=1)
 
 
-def ensemble_returns(seed: int, students: Sequence[Student] = STUDENTS) -> dict[str, float]:
-    """Returns of five teachers, of them together, and of students of a tenth of their parameters."""
+@dataclass(frozen=True)
+class Taught:
+    """What became of an ensemble's students.
+
+    Attributes:
+        returns: of members, ensemble and students, by name.
+        off: how far each student's mean is from the ensemble's where the student goes, root mean square in standard
+            deviations of the ensemble.
+    """
+
+    returns: dict[str, float]
+    off: dict[str, float]
+
+
+def taught(seed: int, students: Sequence[Student] = STUDENTS) -> Taught:
+    """Five teachers, and students of a tenth of their parameters."""
     problem = pendulum(MASSES[1])
     members = [teacher(MASSES[1], MEMBERS * seed + k) for k in range(MEMBERS)]
     whole = together(members)
     found = {f"member {k + 1}": judged(problem, member.distribution) for k, member in enumerate(members)}
     found["ensemble"] = judged(problem, whole)
+    off = {}
     most = int(SHARE * sum(map(parameters_of, members)))
     architecture = smaller(replace(TEACHER, covariance="constant"), members[0].features.size, 1, most)
     for one in students:
         rng = np.random.default_rng([seed, 1])
         labels: Labels = soft(whole) if one.labels == "soft" else hard(whole, rng if one.labels == "drawn" else None)
         student = problem.new_policy(architecture, seed)
-        trainer = AdamTrainer(600, 128, held_out=0.0)
+        trainer = AdamTrainer(500, 64, held_out=0.0)
         distil_on_policy(problem, student, whole, labels, trainer, replace(ON_POLICY, visitor=one.visitor), seed)
         found[one.name] = judged(problem, student.distribution)
-    return found
+        starts = problem.starts(JUDGED, np.random.default_rng(JUDGE))
+        off[one.name] = disagreement(student, soft(whole)(run_batch(problem, student.distribution, starts).visited))
+    return Taught(found, off)
 
 
 def ensemble(seeds: Sequence[int]) -> list[Row]:
     """An ensemble and its students."""
     rows = []
     for seed in track(seeds, "ensemble", transient=True):
-        for name, value in ensemble_returns(seed).items():
+        found = taught(seed)
+        for name, value in found.returns.items():
             rows.append(Row(f"pendulum, seed {seed}: return of {name}", value, "1"))
+        for name, value in found.off.items():
+            rows.append(Row(f"pendulum, seed {seed}: {name}, off by", value, "standard deviations"))
     return rows
 
 

@@ -10,7 +10,7 @@ import torch
 
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array
-from mbpl_control.multitask.actor_mimic import ActorMimicOptions, Lesson, actor_mimic, mimic_loss, transferred
+from mbpl_control.multitask.actor_mimic import ActorMimicOptions, Guidance, actor_mimic, mimic_loss, transferred
 from mbpl_control.multitask.natural_policy_gradient import first_policy
 from mbpl_control.multitask.pendulum import pendulum
 from mbpl_control.multitask.two_link import two_link_reacher
@@ -43,7 +43,9 @@ def test_the_loss_is_the_kl_of_one_dimensional_gaussians_and_the_error_of_the_fe
     inputs = torch.from_numpy(second.standardise(x))
     rng = np.random.default_rng(1)
     weights, bias = rng.normal(size=(8, 8)), rng.normal(size=8)
-    kl, features = mimic_loss(network, layers, inputs, Lesson(first, x), [torch.tensor(weights), torch.tensor(bias)])
+    kl, features = mimic_loss(
+        network, layers, inputs, Guidance.of(first, x), [torch.tensor(weights), torch.tensor(bias)]
+    )
     (m1, c1), (m2, c2) = first.distribution(x), second.distribution(x)
     v1, v2 = c1[:, 0], c2[:, 0]
     expected = 0.5 * (v1 / v2 + (m1 - m2) ** 2 / v2 - 1.0 + np.log(v2 / v1))
@@ -59,7 +61,9 @@ def test_a_student_that_is_its_teacher_is_short_of_nothing() -> None:
     network = PolicyNetwork(one)
     inputs = torch.from_numpy(one.standardise(x))
     readout = [torch.eye(8).double(), torch.zeros(8).double()]
-    kl, features = mimic_loss(network, network.layers(torch.tensor(one.parameters)), inputs, Lesson(one, x), readout)
+    kl, features = mimic_loss(
+        network, network.layers(torch.tensor(one.parameters)), inputs, Guidance.of(one, x), readout
+    )
     assert float(kl) == pytest.approx(0.0, abs=1e-12)
     assert float(features) == pytest.approx(0.0, abs=1e-20)
 
@@ -101,7 +105,7 @@ def test_a_new_task_begins_with_what_the_student_does_or_with_what_it_sees() -> 
     assert kept.task == PROBLEMS[1].name
     fresh = transferred(student, PROBLEMS[1], 0.5, new_last_layer_seed=1)
     assert np.abs(fresh.means(x)).max() < 0.1 * np.abs(student.means(x)).max()
-    np.testing.assert_array_equal(Lesson(fresh, x).hidden, Lesson(student, x).hidden)
+    np.testing.assert_array_equal(Guidance.of(fresh, x).hidden, Guidance.of(student, x).hidden)
     assert student.hash == before.hash
 
 

@@ -55,31 +55,39 @@ class ActorMimicOptions:
         check_positive(OWNER, "learning_rate", self.learning_rate)
 
 
-class Lesson:
-    """What one teacher says and sees at states, as torch reads it.
-
-    Args:
-        teacher: π_i.
-        states: (B, n).
+@dataclass(frozen=True, eq=False)
+class Guidance:
+    """What one teacher does and sees at B states, as torch reads it.
 
     Attributes:
-        means: (B, m).
+        means: μ_i (B, m).
         factors: L of its covariances (B, m, m).
-        hidden: what its last layer is given (B, units).
+        hidden: h_i, what its last layer is given (B, units).
     """
 
-    def __init__(self, teacher: GaussianPolicy, states: Array) -> None:
-        """Ask it."""
+    means: Tensor
+    factors: Tensor
+    hidden: Tensor
+
+    @classmethod
+    def of(cls, teacher: GaussianPolicy, states: Array) -> Guidance:
+        """Ask a teacher at states (B, n)."""
         means, covariances = teacher.distribution(states)
-        self.means = torch.from_numpy(means)
-        self.factors = torch.linalg.cholesky(torch.from_numpy(covariances))
         network = PolicyNetwork(teacher)
         layers = network.layers(torch.tensor(teacher.parameters))
-        self.hidden = network.hidden(layers, torch.from_numpy(teacher.standardise(states)))
+        return cls(
+            torch.from_numpy(means),
+            torch.linalg.cholesky(torch.from_numpy(covariances)),
+            network.hidden(layers, torch.from_numpy(teacher.standardise(states))),
+        )
+
+    def take(self, rows: Tensor | slice) -> Guidance:
+        """At some of the states."""
+        return Guidance(self.means[rows], self.factors[rows], self.hidden[rows])
 
 
 def mimic_loss(
-    network: PolicyNetwork, layers: Sequence[Tensor], inputs: Tensor, lesson: Lesson, readout: Sequence[Tensor]
+    network: PolicyNetwork, layers: Sequence[Tensor], inputs: Tensor, guidance: Guidance, readout: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
     r"""What a student is short of a teacher in policy and in features, each a mean over states.
 
@@ -89,14 +97,14 @@ def mimic_loss(
         network: the student's.
         layers: its parameters.
         inputs: what it is given (B, nf).
-        lesson: of the teacher at the same states.
+        guidance: of the teacher at the same states.
         readout: W_i (units of h_i, units of h_θ) and b_i.
     """
     hidden = network.hidden(layers, inputs)
     h = network.heads(layers, inputs)
-    kl = gaussian_kl(lesson.means, lesson.factors, h[:, : network.m], network.factors(h)).mean()
+    kl = gaussian_kl(guidance.means, guidance.factors, h[:, : network.m], network.factors(h)).mean()
     weights, bias = readout
-    return kl, (torch.addmm(bias, hidden, weights.T) - lesson.hidden).square().mean()
+    return kl, (torch.addmm(bias, hidden, weights.T) - guidance.hidden).square().mean()
 
 
 def actor_mimic(
@@ -155,23 +163,23 @@ def actor_mimic(
             student.fit_scales(first)
             student.assign(student.parameters, inverse(first.mean_precision()))
         with one_thread():
-            lessons = [Lesson(teacher, mine) for teacher, mine in zip(teachers, seen, strict=True)]
-            maps = maps or _readouts(student, lessons)
-            told.append(_train(student, lessons, seen, maps, options, rng))
+            guidances = [Guidance.of(teacher, mine) for teacher, mine in zip(teachers, seen, strict=True)]
+            maps = maps or _readouts(student, guidances)
+            told.append(_train(student, guidances, seen, maps, options, rng))
         student.trainings += 1
     return told
 
 
-def _readouts(student: GaussianPolicy, lessons: Sequence[Lesson]) -> list[Tensor]:
+def _readouts(student: GaussianPolicy, guidances: Sequence[Guidance]) -> list[Tensor]:
     """W_i and b_i of each task in turn, zero."""
     units = student.shapes[-1][1]
-    sizes = [lesson.hidden.shape[1] for lesson in lessons]
+    sizes = [each.hidden.shape[1] for each in guidances]
     return [part for size in sizes for part in (torch.zeros(size, units).double(), torch.zeros(size).double())]
 
 
 def _train(
     student: GaussianPolicy,
-    lessons: Sequence[Lesson],
+    guidances: Sequence[Guidance],
     states: Sequence[Array],
     maps: list[Tensor],
     options: ActorMimicOptions,
@@ -187,12 +195,9 @@ def _train(
 
     def losses(rows: Sequence[Tensor | slice]) -> tuple[Tensor, Tensor]:
         found = []
-        for i, (lesson, picked) in enumerate(zip(lessons, rows, strict=True)):
-            part = copy.copy(lesson)
-            part.means, part.factors, part.hidden = (
-                each[picked] for each in (lesson.means, lesson.factors, lesson.hidden)
-            )
-            found.append(mimic_loss(network, layers, inputs[i][picked], part, maps[2 * i : 2 * i + 2]))
+        for i, (guidance, picked) in enumerate(zip(guidances, rows, strict=True)):
+            readout = maps[2 * i : 2 * i + 2]
+            found.append(mimic_loss(network, layers, inputs[i][picked], guidance.take(picked), readout))
         kl, features = zip(*found, strict=True)
         return torch.stack(kl).mean(), torch.stack(features).mean()
 
@@ -205,7 +210,7 @@ def _train(
         (kl + options.features * features).backward()
         optimiser.step()
     with torch.no_grad():
-        kl, features = losses([slice(None)] * len(lessons))
+        kl, features = losses([slice(None)] * len(guidances))
     if not torch.isfinite(kl + features):
         raise SolverError("actor_mimic: the loss left the finite numbers; a lower learning rate may help")
     student.assign(flat(layers).numpy(), student.covariance)
