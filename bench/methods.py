@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from method_parts.planning import planning_rows
+from method_parts.distillation import distillation
 from report import Row, report
 from rich.progress import track
 from torch import Tensor
@@ -101,6 +102,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Sequence[Row]]] = {
     "total_propagation": lambda given: total_propagation(given.repetitions),
     "dyna": lambda given: dyna(given.runs),
     "planning": lambda _: planning_rows(),
+    "distillation": lambda given: distillation(range(given.seeds)),
 }
 
 
@@ -110,6 +112,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--repetitions", type=int, default=50, help="gradients that a variance is taken over")
     parser.add_argument("--runs", type=int, default=30, help="runs of the maze")
+    parser.add_argument("--seeds", type=int, default=3, help="of each policy that is distilled, from 0")
     given = parser.parse_args()
     torch.set_num_threads(1)
     rows: list[Row] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import gymnasium
 import numpy as np
@@ -10,6 +11,22 @@ from gymnasium.spaces import Discrete
 
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array, Indices, check_positive, check_whole
+
+
+class TabularLearner(Protocol):
+    """What learns from steps between states and actions that can be counted.
+
+    Attributes:
+        values: Q (states, actions).
+    """
+
+    values: Array
+
+    def act(self, state: int) -> int:
+        """An action to try."""
+
+    def learn(self, state: int, action: int, reward: float, successor: int, ended: bool) -> None:
+        """From a transition."""
 
 
 @dataclass
@@ -128,7 +145,7 @@ class TabularDyna:
 
 def run_episodes(
     environment: gymnasium.Env[int, int],
-    learner: TabularDyna,
+    learner: TabularLearner,
     episodes: int,
     seed: int,
     most_steps: int = 100_000,

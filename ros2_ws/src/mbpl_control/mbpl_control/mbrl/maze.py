@@ -70,11 +70,33 @@ class Maze(gymnasium.Env[int, int]):
         """
         if action not in self.action_space:
             raise InvalidFieldError("Maze", "action", str(action), f"0 to {len(MOVES) - 1}")
-        row, column = divmod(self._at, self.columns)
+        self._at = self.successor(self._at, action)
+        done = self._at == self.goal
+        return self._at, float(done), done, False, {}
+
+    def successor(self, state: int, action: int) -> int:
+        """Where an action leads from a cell; of a wall, too, which is never entered."""
+        row, column = divmod(state, self.columns)
         down, right = MOVES[action]
         row, column = row + down, column + right
         to = row * self.columns + column
-        if 0 <= row < self.rows and 0 <= column < self.columns and to not in self._walls:
-            self._at = to
-        done = self._at == self.goal
-        return self._at, float(done), done, False, {}
+        return to if 0 <= row < self.rows and 0 <= column < self.columns and to not in self._walls else state
+
+
+def two_rooms(start: tuple[int, int], goal: tuple[int, int]) -> Maze:
+    """Two rooms of 5 × 4 cells and a corridor of 3 between the middles of their walls.
+
+    Args:
+        start: row and column; the rooms' columns are 0 to 3 and 7 to 10, the corridor is row 2.
+        goal: likewise.
+
+    Raises:
+        InvalidFieldError: one of both is no cell, or they are the same.
+    """
+    cells = [list("....###....") for _ in range(5)]
+    cells[2] = list("...........")
+    for name, (row, column) in (("start", start), ("goal", goal)):
+        if not (0 <= row < 5 and 0 <= column < 11) or cells[row][column] != ".":
+            raise InvalidFieldError("two_rooms", name, f"({row}, {column})", "a free cell, and not the other's")
+        cells[row][column] = "S" if name == "start" else "G"
+    return Maze("\n".join("".join(line) for line in cells))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import jvp, vjp
+from torch.func import vjp
 
 from mbpl_control.core.errors import InvalidFieldError, SolverError
 from mbpl_control.core.validation import check_positive, check_whole
@@ -84,15 +84,16 @@ class FisherProduct:
     def __init__(
         self, parameters: Tensor, mean_fn: Callable[[Tensor], Tensor], metric: Callable[[Tensor], Tensor]
     ) -> None:
-        """Evaluate the network once, for all products by Jᵀ."""
-        self._parameters = parameters
-        self._mean_fn = mean_fn
+        """Evaluate the network once, for all products."""
         self._metric = metric
-        self._pull = vjp(mean_fn, parameters)[1]
+        mean, self._pull = vjp(mean_fn, parameters)
+        # w ↦ Jᵀ w is linear, so that its own transpose is J at any w: both products go through graphs that are there,
+        # where forward mode would evaluate the network anew for each
+        self._push = vjp(lambda w: self._pull(w)[0], torch.zeros_like(mean))[1]
 
     def __call__(self, v: Tensor) -> Tensor:
         """F v. (P,) → (P,)."""
-        pushed = jvp(self._mean_fn, (self._parameters,), (v,))[1]
+        (pushed,) = self._push(v)
         (out,) = self._pull(self._metric(pushed))
         return out
 

@@ -1,0 +1,1 @@
+"""Several tasks or parts of one, and one policy for them: Actor-Mimic, divide and conquer, Distral."""
