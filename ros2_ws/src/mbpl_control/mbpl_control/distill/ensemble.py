@@ -66,11 +66,13 @@ def side_by_side(members: Sequence[GaussianPolicy]) -> GaussianPolicy:
 
     Raises:
         InvalidFieldError: the members differ in what they see or drive, or in depth or activation, or one has a
-            covariance that depends on the state.
+            covariance that depends on the state, or is squashed: a mean of squashed means is none.
     """
     first = members[0]
     for member in members:
         mine, its = first.architecture, member.architecture
+        if its.squash != "none":
+            raise InvalidFieldError("ensemble", "squash", its.squash, "none, for members side by side")
         if its.state_dependent or (len(its.hidden), its.activation) != (len(mine.hidden), mine.activation):
             found = f"{its.hidden} {its.activation} {its.covariance}"
             allowed = f"{len(mine.hidden)} hidden layers, {mine.activation}, constant covariance, as all others"

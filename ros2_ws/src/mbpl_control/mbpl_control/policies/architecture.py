@@ -14,6 +14,7 @@ from mbpl_control.core.validation import Array, check_choice, check_positive, ch
 OWNER = "PolicyArchitecture"
 ACTIVATIONS = ("relu", "tanh")
 COVARIANCES = ("constant", "state_dependent")
+SQUASHES = ("none", "tanh")
 
 #: A numpy array or a torch tensor.
 Vector = TypeVar("Vector", bound=Any)
@@ -31,6 +32,7 @@ class PolicyArchitecture:
         log_std_range: a state-dependent standard deviation stays within e^±this of that of the first training.
         constant_below: a feature whose standard deviation at the first training is below this, in its own unit, counts
             as constant: it is centred, but not scaled up.
+        squash: "none", or "tanh", which keeps the mean within the limits of the actions (`GaussianPolicy`).
     """
 
     hidden: tuple[int, ...] = (40, 40)
@@ -38,6 +40,7 @@ class PolicyArchitecture:
     covariance: str = "constant"
     log_std_range: float = 7.0
     constant_below: float = 1e-3
+    squash: str = "none"
 
     def __post_init__(self) -> None:
         """Check each field."""
@@ -49,6 +52,7 @@ class PolicyArchitecture:
         check_choice(OWNER, "covariance", self.covariance, COVARIANCES)
         check_positive(OWNER, "log_std_range", self.log_std_range)
         check_positive(OWNER, "constant_below", self.constant_below)
+        check_choice(OWNER, "squash", self.squash, SQUASHES)
 
     @property
     def state_dependent(self) -> bool:
@@ -86,8 +90,11 @@ class PolicyArchitecture:
         return np.concatenate(parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return {**asdict(self), "hidden": list(self.hidden)}
+        """Plain data, for JSON; a squash that is none is left out, so that policies from before keep their hash."""
+        data = {**asdict(self), "hidden": list(self.hidden)}
+        if self.squash == "none":
+            del data["squash"]
+        return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PolicyArchitecture:

@@ -36,6 +36,7 @@ class PolicyNetwork:
         m: actions.
         shapes: (outputs, inputs) of each layer.
         state_dependent: whether h holds log d and N, too.
+        squashed: whether μ is kept within the limits of the actions.
         factor: L (m, m) of the policy's Σ.
     """
 
@@ -46,6 +47,8 @@ class PolicyNetwork:
         self.state_dependent = policy.architecture.state_dependent
         self._activation = torch.relu if policy.architecture.activation == "relu" else torch.tanh
         self._action_scale = torch.tensor(policy.action_scale)
+        self.squashed = policy.architecture.squash != "none"
+        self._limits = torch.tensor(policy.action.lower), torch.tensor(policy.action.upper)
         head = policy.covariance_head
         self.factor = torch.linalg.cholesky(torch.tensor(policy.covariance))
         self._log_range = head.log_range
@@ -69,10 +72,19 @@ class PolicyNetwork:
         y = torch.addmm(layers[-1], self.hidden(layers, inputs), layers[-2].T)
         m = self.m
         if not self.state_dependent:
-            return self._action_scale * y
+            return self._mean(y)
         log_d = self._log_scale + self._log_range * torch.tanh(y[:, m : 2 * m] / self._log_range)
         slopes = self._slopes + SLOPE_RANGE * torch.tanh(y[:, 2 * m :] / SLOPE_RANGE)
-        return torch.cat([self._action_scale * y[:, :m], log_d, slopes], dim=1)
+        return torch.cat([self._mean(y[:, :m]), log_d, slopes], dim=1)
+
+    def _mean(self, y: Tensor) -> Tensor:
+        """μ of the first m numbers that the last layer gives. (B, m) → (B, m)."""
+        a = self._action_scale * y
+        if not self.squashed:
+            return a
+        lower, upper = self._limits
+        half = 0.5 * (upper - lower)
+        return 0.5 * (lower + upper) + half * torch.tanh(a / half)
 
     def factors(self, h: Tensor) -> Tensor:
         """L. (B, k) → (B, m, m)."""

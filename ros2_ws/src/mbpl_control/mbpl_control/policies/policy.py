@@ -46,7 +46,11 @@ class GaussianPolicy:
         z = (φ(o) − mean φ) / std φ,   h_{l+1} = σ(W_l h_l + b_l),   μ = s ⊙ (W_L h_L + b_L)
 
     φ gives angles as sine and cosine (`FeatureMap`). Mean and std of φ and the action scale s come from the targets of
-    the first training and stay; until then they are zeros and ones, and Σ is the identity in the actions' units.
+    the first training and stay; until then they are zeros and ones, and Σ is the identity in the actions' units. With
+    the squash "tanh" the mean is kept within the limits of the actions, of middle c and half width w:
+
+        μ = c + w ⊙ tanh( s ⊙ (W_L h_L + b_L) / w )
+
     Evaluation is numpy in float64; one policy gives the same bits each time it is asked the same.
 
     Attributes:
@@ -69,7 +73,7 @@ class GaussianPolicy:
         moments: of Adam, when it trained the policy.
 
     Raises:
-        InvalidFieldError: a field has a wrong value.
+        InvalidFieldError: a field has a wrong value, or an action without limits is to be squashed.
     """
 
     def __init__(
@@ -91,6 +95,8 @@ class GaussianPolicy:
         self.task_hash = task_hash
         self.architecture = PolicyArchitecture() if architecture is None else architecture
         self.seed = check_whole(OWNER, "seed", seed, 0, 2**64 - 1)
+        if self.architecture.squash != "none" and not np.isfinite([action.lower, action.upper]).all():
+            raise InvalidFieldError(OWNER, "action", "an actuator without limits", "limited, to be squashed")
         self.features = FeatureMap(observation)
         self.shapes = self.architecture.shapes(self.features.size, action.size)
         self.feature_mean = np.zeros(self.features.size)
@@ -120,7 +126,7 @@ class GaussianPolicy:
         self._last = layers[-2], layers[-1]
 
     def fit_scales(self, targets: PolicyTargets) -> None:
-        """Fix mean and std of φ, and s (root mean square of the targets' means), by the targets' weights.
+        """Fix mean and std of φ, and s (root mean square of the targets' means, from c if squashed), by their weights.
 
         A feature that hardly varies is left in its own unit (`PolicyArchitecture.constant_below`), and so is an
         action that is always zero.
@@ -131,7 +137,8 @@ class GaussianPolicy:
         std = np.sqrt(weights @ (features - mean) ** 2)
         self.feature_mean = mean
         self.feature_scale = np.where(std < self.architecture.constant_below, 1.0, std)
-        size = np.sqrt(weights @ targets.means**2)
+        middle = 0.0 if self.architecture.squash == "none" else 0.5 * (self.action.lower + self.action.upper)
+        size = np.sqrt(weights @ (targets.means - middle) ** 2)
         self.action_scale = np.where(size == 0.0, 1.0, size)
 
     def standardise(self, observations: Array) -> Array:
@@ -144,7 +151,7 @@ class GaussianPolicy:
         Raises:
             InvalidFieldError: a wrong shape, or a number that is not finite.
         """
-        return self.action_scale * self._outputs(observations)[:, : self.action.size]
+        return self._mean(self._outputs(observations)[:, : self.action.size])[0]
 
     def distribution(self, observations: Array) -> tuple[Array, Array]:
         """μ_θ(o) and Σ. (B, no) → (B, m), (B, m, m).
@@ -159,7 +166,7 @@ class GaussianPolicy:
             covariances = factors @ np.swapaxes(factors, -1, -2)
         else:
             covariances = np.tile(self.covariance, (outputs.shape[0], 1, 1))
-        return self.action_scale * outputs[:, :m], covariances
+        return self._mean(outputs[:, :m])[0], covariances
 
     def linearize(self, observation: Array) -> tuple[Array, Array, Array]:
         """μ_θ(o), dμ_θ/do and Σ. (no,) → (m,), (m, no), (m, m).
@@ -179,8 +186,9 @@ class GaussianPolicy:
             slopes.append(slope)
         weights, bias = self._last
         outputs = weights @ h + bias
+        mean, slope = self._mean(outputs[:m])
         # from the m outputs backwards: fewer rows than the inputs have columns
-        jacobian = self.action_scale[:, None] * weights[:m]
+        jacobian = slope[:, None] * weights[:m]
         for (weights, _), slope in zip(reversed(self._hidden), reversed(slopes), strict=True):
             jacobian = (jacobian * slope) @ weights
         jacobian = jacobian / self.feature_scale
@@ -188,8 +196,8 @@ class GaussianPolicy:
             jacobian = jacobian @ self.features.jacobian(o)
         if self.architecture.state_dependent:
             factor = self.covariance_head.factors(outputs[None, m:])[0]
-            return self.action_scale * outputs[:m], jacobian, factor @ factor.T
-        return self.action_scale * outputs[:m], jacobian, self.covariance.copy()
+            return mean, jacobian, factor @ factor.T
+        return mean, jacobian, self.covariance.copy()
 
     def _outputs(self, observations: Array) -> Array:
         """What the last layer gives. (B, no) → (B, outputs)."""
@@ -199,6 +207,17 @@ class GaussianPolicy:
             h, _ = self._activate(h @ weights.T + bias)
         weights, bias = self._last
         return h @ weights.T + bias
+
+    def _mean(self, y: Array) -> tuple[Array, Array]:
+        """μ and dμ/dy of the first m numbers y (..., m) that the last layer gives."""
+        a = self.action_scale * y
+        if self.architecture.squash == "none":
+            return a, self.action_scale
+        lower, upper = self.action.lower, self.action.upper
+        half = 0.5 * (upper - lower)
+        t = np.tanh(a / half)
+        # beyond a limit by rounding only
+        return np.clip(0.5 * (lower + upper) + half * t, lower, upper), self.action_scale * (1.0 - t * t)
 
     def _activate(self, a: Array) -> tuple[Array, Array]:
         """σ(a) and σ'(a); that of ReLU is zero at zero."""

@@ -124,7 +124,12 @@ class PolicyProblem:
         one linear system of m (units + 1) unknowns, since Λ_i couples the actions. ρ is `ridge` times the mean of the
         quadratic form's diagonal. Pulling towards the present W₀ instead of zero, it never raises the loss, and what
         no sample tells about stays as it is.
+
+        Raises:
+            InvalidFieldError: the policy is squashed; its loss is not quadratic in the last layer.
         """
+        if self.network.squashed:
+            raise InvalidFieldError("PolicyTrainer", "solve_last_layer", "True", "False for a policy that is squashed")
         layers = self.network.layers(parameters)
         hidden = self.network.hidden(layers, self.inputs)
         h = torch.cat([hidden, hidden.new_ones(self.count, 1)], dim=1)
