@@ -190,24 +190,39 @@ class EnsembleDynamics(LearnedDynamics):
         mean, scale = self._input
         return torch.tensor((np.concatenate([states, actions], axis=1) - mean) / scale)
 
-    def _heads(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def _heads(self, inputs: Tensor, fixed: bool = False) -> tuple[Tensor, Tensor]:
         """Standardised μ and ln σ² of each member, (M, B, n) each, of inputs (M, B, n + m)."""
+        layers, (lower, upper) = self._layers, self._bounds
+        if fixed:
+            layers, lower, upper = [part.detach() for part in layers], lower.detach(), upper.detach()
         h = inputs
-        for weights, bias in zip(self._layers[:-2:2], self._layers[1:-2:2], strict=True):
+        for weights, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
             h = torch.nn.functional.silu(torch.baddbmm(bias, h, weights))
-        y = torch.baddbmm(self._layers[-1], h, self._layers[-2])
-        lower, upper = self._bounds
+        y = torch.baddbmm(layers[-1], h, layers[-2])
         log_variance = upper - torch.nn.functional.softplus(upper - y[..., self.n :])
         return y[..., : self.n], lower + torch.nn.functional.softplus(log_variance - lower)
+
+    def differentiable(self, states: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """E[x'] and standard deviations as each member says them, (M, B, n) each, differentiable by torch in x and u.
+
+        The weights are constants of it. It may be mapped by `torch.func.vmap`.
+
+        Args:
+            states: x (B, n), of which every member is asked, or (M, B, n), each member of its own.
+            actions: u (B, m) or (M, B, m).
+        """
+        offset, divisor = (torch.tensor(part) for part in self._input)
+        mean, scale = (torch.tensor(part) for part in self._output)
+        inputs = (torch.cat([states, actions], dim=-1) - offset) / divisor
+        mu, log_variance = self._heads(inputs.expand(self.options.members, -1, -1), fixed=True)
+        deviation = torch.exp(0.5 * log_variance) * scale * torch.tensor(np.sqrt(self.inflation))
+        return states + mean + scale * mu, deviation
 
     def members(self, states: Array, actions: Array) -> tuple[Array, Array]:
         """E[x'] and standard deviations as each member says them, (M, B, n) each."""
         with torch.no_grad(), one_thread():
-            inputs = self._inputs(states, actions)
-            mu, log_variance = self._heads(inputs.expand(self.options.members, -1, -1))
-        mean, scale = self._output
-        deviation = torch.exp(0.5 * log_variance).numpy() * scale * np.sqrt(self.inflation)
-        return states + mean + scale * mu.numpy(), deviation
+            means, deviations = self.differentiable(torch.tensor(states), torch.tensor(actions))
+        return means.numpy(), deviations.numpy()
 
     def moments(self, states: Array, actions: Array) -> tuple[Array, Array]:
         """See `LearnedDynamics.moments`; the mixture's. What members disagree about is in its deviation."""
@@ -229,13 +244,9 @@ class EnsembleDynamics(LearnedDynamics):
 
     def jacobian(self, states: Array, actions: Array) -> tuple[Array, Array]:
         """See `LearnedDynamics.jacobian`; by automatic differentiation."""
-        mean, scale = (torch.tensor(part) for part in self._output)
-        offset, divisor = (torch.tensor(part) for part in self._input)
 
         def one(x: Tensor, u: Tensor) -> Tensor:
-            inputs = (torch.cat([x, u]) - offset) / divisor
-            mu, _ = self._heads(inputs.expand(self.options.members, 1, -1))
-            return x + mean + scale * mu.mean(dim=(0, 1))
+            return self.differentiable(x[None], u[None])[0].mean(dim=(0, 1))
 
         with torch.no_grad(), one_thread():
             by_x, by_u = vmap(jacrev(one, argnums=(0, 1)))(torch.tensor(states), torch.tensor(actions))
