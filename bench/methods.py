@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from method_parts.planning import planning_rows
 from method_parts.distillation import distillation
+from method_parts.backprop import backprop
 from report import Row, report
 from rich.progress import track
 from torch import Tensor
@@ -103,6 +104,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Sequence[Row]]] = {
     "dyna": lambda given: dyna(given.runs),
     "planning": lambda _: planning_rows(),
     "distillation": lambda given: distillation(range(given.seeds)),
+    "backprop": lambda given: backprop(),
 }
 
 

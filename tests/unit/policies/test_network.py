@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch.distributions import MultivariateNormal, kl_divergence
@@ -56,3 +57,10 @@ def test_the_number_of_threads_comes_back_even_after_an_error() -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_network_inputs_are_those_of_the_policy_angles_among_them(make_policy) -> None:
+    policy = make_policy()
+    observations = torch.randn(9, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    ours = PolicyNetwork(policy).standardise(observations)
+    np.testing.assert_allclose(ours.numpy(), policy.standardise(observations.numpy()), rtol=1e-14)

@@ -264,19 +264,21 @@ class EnsembleDynamics(LearnedDynamics):
         mean, scale = self._input
         return np.asarray((np.concatenate([states, actions], axis=-1) - mean) / scale)
 
-    def _heads(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Standardised μ and ln σ² of each member, (M, B, n) each, of inputs (M, B, n + m), as training sees them."""
-        h = inputs
-        for weights, bias in zip(self._layers[:-2:2], self._layers[1:-2:2], strict=True):
-            h = torch.nn.functional.silu(torch.baddbmm(bias, h, weights))
-        y = torch.baddbmm(self._layers[-1], h, self._layers[-2])
-        return y[..., : self.n], self._within(y[..., self.n :])
+    def _heads(self, inputs: Tensor, fixed: bool = False) -> tuple[Tensor, Tensor]:
+        """Standardised μ and ln σ² of each member, (M, B, n) each, of inputs (M, B, n + m), as torch sees them.
 
-    def _within(self, log_variance: Tensor) -> Tensor:
-        """Bent smoothly between the bounds."""
-        lower, upper = self._bounds
-        log_variance = upper - torch.nn.functional.softplus(upper - log_variance)
-        return lower + torch.nn.functional.softplus(log_variance - lower)
+        Args:
+            inputs: standardised.
+            fixed: whether the weights are constants, and only the inputs are differentiated by.
+        """
+        layers, (lower, upper) = self._layers, self._bounds
+        if fixed:
+            layers, lower, upper = [part.detach() for part in layers], lower.detach(), upper.detach()
+        h = inputs
+        for weights, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
+            h = torch.nn.functional.silu(torch.baddbmm(bias, h, weights))
+        y = torch.baddbmm(layers[-1], h, layers[-2])
+        return y[..., : self.n], _within(y[..., self.n :], lower, upper)
 
     def _outputs(self, inputs: Array) -> Array:
         """What the last layer says (M, B, 2 n), of inputs (B, n + m) or (M, B, n + m).
@@ -296,9 +298,25 @@ class EnsembleDynamics(LearnedDynamics):
 
     def _deviations(self, outputs: Array) -> Array:
         with torch.no_grad():
-            log_variance = self._within(torch.from_numpy(outputs[..., self.n :]))
+            log_variance = _within(torch.from_numpy(outputs[..., self.n :]), *self._bounds)
             deviation = torch.exp(0.5 * log_variance).numpy()
         return np.asarray(deviation * (self._output[1] * np.sqrt(self.inflation)))
+
+    def differentiable(self, states: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """E[x'] and standard deviations as each member says them, (M, B, n) each, differentiable by torch in x and u.
+
+        The weights are constants of it. It may be mapped by `torch.func.vmap`.
+
+        Args:
+            states: x (B, n), of which every member is asked, or (M, B, n), each member of its own.
+            actions: u (B, m) or (M, B, m).
+        """
+        offset, divisor = (torch.tensor(part) for part in self._input)
+        mean, scale = (torch.tensor(part) for part in self._output)
+        inputs = (torch.cat([states, actions], dim=-1) - offset) / divisor
+        mu, log_variance = self._heads(inputs.expand(self.options.members, -1, -1), fixed=True)
+        deviation = torch.exp(0.5 * log_variance) * scale * torch.tensor(np.sqrt(self.inflation))
+        return states + mean + scale * mu, deviation
 
     def members(self, states: Array, actions: Array) -> tuple[Array, Array]:
         """E[x'] and standard deviations as each member says them, (M, B, n) each.
@@ -354,3 +372,9 @@ class EnsembleDynamics(LearnedDynamics):
         by_z = np.broadcast_to(back, (self.options.members, len(states), *back.shape[2:])).mean(axis=0)
         by_z = by_z.transpose(0, 2, 1) * self._output[1][:, None] / self._input[1]
         return by_z[:, :, : self.n] + np.eye(self.n), by_z[:, :, self.n :]
+
+
+def _within(log_variance: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
+    """ln σ² bent smoothly between its bounds."""
+    log_variance = upper - torch.nn.functional.softplus(upper - log_variance)
+    return lower + torch.nn.functional.softplus(log_variance - lower)

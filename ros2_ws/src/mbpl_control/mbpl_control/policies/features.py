@@ -17,6 +17,8 @@ class FeatureMap:
 
     Attributes:
         size: nf, numbers of features.
+        lines: which numbers of an observation are taken as they are.
+        angles: which are angles.
     """
 
     def __init__(self, observation: StateDefinition) -> None:
@@ -31,30 +33,30 @@ class FeatureMap:
             allowed = "of spaces euclidean and angle: a policy sees no quaternions"
             raise InvalidFieldError("GaussianPolicy", "observation", "a quaternion", allowed)
         self._inputs = len(spaces)
-        self._lines = np.array([i for i, space in enumerate(spaces) if space == "euclidean"], dtype=np.intp)
-        self._angles = np.array([i for i, space in enumerate(spaces) if space == "angle"], dtype=np.intp)
-        self.size = self._lines.size + 2 * self._angles.size
+        self.lines = np.array([i for i, space in enumerate(spaces) if space == "euclidean"], dtype=np.intp)
+        self.angles = np.array([i for i, space in enumerate(spaces) if space == "angle"], dtype=np.intp)
+        self.size = self.lines.size + 2 * self.angles.size
 
     @property
     def identity(self) -> bool:
         """Whether φ(o) = o."""
-        return self._angles.size == 0
+        return self.angles.size == 0
 
     def __call__(self, observations: Array) -> Array:
         """Features of observations. (..., no) → (..., nf)."""
         if self.identity:
             return observations
-        angles = observations[..., self._angles]
-        return np.concatenate([observations[..., self._lines], np.sin(angles), np.cos(angles)], axis=-1)
+        angles = observations[..., self.angles]
+        return np.concatenate([observations[..., self.lines], np.sin(angles), np.cos(angles)], axis=-1)
 
     def jacobian(self, observation: Array) -> Array:
         """dφ/do. (no,) → (nf, no)."""
         if self.identity:
             return np.eye(self.size)
-        lines, turns = self._lines.size, self._angles.size
-        angles = observation[self._angles]
+        lines, turns = self.lines.size, self.angles.size
+        angles = observation[self.angles]
         out = np.zeros((self.size, self._inputs))
-        out[np.arange(lines), self._lines] = 1.0
-        out[lines + np.arange(turns), self._angles] = np.cos(angles)
-        out[lines + turns + np.arange(turns), self._angles] = -np.sin(angles)
+        out[np.arange(lines), self.lines] = 1.0
+        out[lines + np.arange(turns), self.angles] = np.cos(angles)
+        out[lines + turns + np.arange(turns), self.angles] = -np.sin(angles)
         return out

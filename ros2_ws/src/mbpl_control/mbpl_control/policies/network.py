@@ -55,6 +55,17 @@ class PolicyNetwork:
         self._log_scale = torch.tensor(head.log_scale)
         self._slopes = torch.tensor(head.slopes)
         self._below = (torch.as_tensor(head.rows), torch.as_tensor(head.columns))
+        features = policy.features
+        self._lines, self._angles = torch.as_tensor(features.lines), torch.as_tensor(features.angles)
+        self._centre, self._width = torch.tensor(policy.feature_mean), torch.tensor(policy.feature_scale)
+
+    def standardise(self, observations: Tensor) -> Tensor:
+        """Network inputs z of observations, as `GaussianPolicy.standardise`. (..., no) → (..., nf)."""
+        features = observations
+        if len(self._angles):
+            angles = observations[..., self._angles]
+            features = torch.cat([observations[..., self._lines], torch.sin(angles), torch.cos(angles)], dim=-1)
+        return (features - self._centre) / self._width
 
     def layers(self, parameters: Tensor) -> list[Tensor]:
         """Weights and bias of each layer in turn, as views of θ (P,)."""

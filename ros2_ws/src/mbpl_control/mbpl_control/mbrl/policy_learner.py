@@ -1,0 +1,190 @@
+"""Learners that run a policy, learn the dynamics from it, improve the policy in them, and run it again."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mbpl_control.core.action_definition import ActionDefinition
+from mbpl_control.core.errors import InvalidFieldError
+from mbpl_control.core.state_definition import StateBlock, StateDefinition
+from mbpl_control.core.validation import Array, check_whole
+from mbpl_control.mbrl.ensemble import EnsembleDynamics, EnsembleOptions
+from mbpl_control.mbrl.evaluation import EVALUATION_SEEDS, StepLearner
+from mbpl_control.mbrl.learned_dynamics import Transitions
+from mbpl_control.mbrl.problem import Episode, LearningProblem, run_episode
+from mbpl_control.policies.architecture import PolicyArchitecture
+from mbpl_control.policies.policy import GaussianPolicy
+
+OWNER = "TrialOptions"
+
+
+@dataclass(frozen=True)
+class TrialOptions:
+    """How a learner tries its policy.
+
+    Attributes:
+        first: steps of the environment under random actions, before anything is learned.
+        steps: of each turn after that, under the policy.
+        exploration: standard deviation of the policy in a trial, in units of half the range of each action.
+
+    Raises:
+        InvalidFieldError: an option out of its range.
+    """
+
+    first: int = 100
+    steps: int = 50
+    exploration: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check each."""
+        check_whole(OWNER, "first", self.first, 1, 10**9)
+        check_whole(OWNER, "steps", self.steps, 1, 10**9)
+        if not 0.0 < self.exploration < math.inf:
+            raise InvalidFieldError(OWNER, "exploration", str(self.exploration), "above 0 and finite")
+
+
+def problem_policy(
+    problem: LearningProblem, seed: int, architecture: PolicyArchitecture | None = None
+) -> GaussianPolicy:
+    """An untrained policy for a problem that no task file describes: it sees x0, x1, .., and gives u0, u1, ..
+
+    Args:
+        problem: whose sizes and limits.
+        seed: of its weights.
+        architecture: of its network; the default one, squashed by a tanh, when None.
+    """
+    architecture = PolicyArchitecture(squash="tanh") if architecture is None else architecture
+    names = tuple(f"x{i}" for i in range(problem.n))
+    block = StateBlock("joint_positions", names, ("euclidean",) * problem.n, ("1",) * problem.n)
+    actions = tuple(f"u{i}" for i in range(problem.m))
+    action = ActionDefinition(actions, actions, "effort", ("1",) * problem.m, problem.lower, problem.upper)
+    return GaussianPolicy(
+        StateDefinition((block,)), action, problem.dt, seed=seed, architecture=architecture, task=problem.name
+    )
+
+
+class PolicyLearner(StepLearner):
+    r"""The lecture's version 2.0, but for how a policy is improved in a model.
+
+        1. run a base policy: actions by lot within their limits       first turn
+        2. learn f(x, u) from all transitions                          `EnsembleDynamics`
+        3. improve π_θ in f                                            `improve`
+        4. run u ~ π_θ(u | x), append what was visited                 each later turn
+
+    A turn is one `advance`. Turns after the first begin with a new episode, and an episode is left where the steps of a
+    turn are spent.
+
+    The policy is squashed: μ_θ(x) is within the limits of the actions, by a map that the model sees and the environment
+    alike. What noise adds in a trial is cut off at them.
+
+    Args:
+        problem: what is learned.
+        seed: of everything.
+        trials: how it tries.
+        dynamics: options of the ensemble.
+        policy: π_θ with its own names of states and actions, for a robot, squashed; `problem_policy` when None.
+
+    Attributes:
+        policy: π_θ as it is by now.
+        dynamics: f.
+        starts: x_0 of the episodes so far.
+        visited: states that did not end one.
+
+    Raises:
+        InvalidFieldError: a policy of other sizes or limits, or one that is not squashed.
+    """
+
+    policy: GaussianPolicy
+
+    def __init__(
+        self,
+        problem: LearningProblem,
+        seed: int,
+        trials: TrialOptions | None = None,
+        dynamics: EnsembleOptions | None = None,
+        policy: GaussianPolicy | None = None,
+    ) -> None:
+        """Nothing is tried yet."""
+        self.problem = problem
+        self.trials = TrialOptions() if trials is None else trials
+        self.dynamics = EnsembleDynamics(problem.n, problem.m, seed, dynamics)
+        self.policy = problem_policy(problem, seed) if policy is None else policy
+        sizes = self.policy.observation.size, self.policy.action.size
+        if sizes != (problem.n, problem.m):
+            raise InvalidFieldError("PolicyLearner", "policy", f"sizes {sizes}", f"{(problem.n, problem.m)}")
+        if self.policy.architecture.squash == "none":
+            raise InvalidFieldError("PolicyLearner", "squash", "none", "one, which keeps actions within their limits")
+        limits = self.policy.action.lower, self.policy.action.upper
+        if not np.array_equal(limits, (problem.lower, problem.upper)):
+            found, allowed = (f"{lower} to {upper}" for lower, upper in (limits, (problem.lower, problem.upper)))
+            raise InvalidFieldError("PolicyLearner", "limits", found, f"{allowed}, as the problem's")
+        self._rng = np.random.default_rng(seed)
+        self.starts: Array = np.zeros((0, problem.n))
+        self.visited: Array = np.zeros((0, problem.n))
+
+    @abstractmethod
+    def improve(self) -> None:
+        """Replace the policy's parameters by better ones in the dynamics."""
+
+    def advance(self) -> None:
+        """See `StepLearner.advance`: one turn."""
+        first = self.steps == 0
+        self.dynamics.learn(self._try(self.trials.first if first else self.trials.steps, first))
+        if first:
+            self._begin()
+        self.improve()
+
+    def act(self, state: Array, step: int) -> Array:
+        """See `StepLearner.act`: μ_θ(x)."""
+        return self.policy.means(np.asarray(state, dtype=np.float64)[None])[0]
+
+    def imagined_starts(self, count: int) -> Array:
+        """Where imagined particles begin: half where episodes do, half at states visited, by lot. (count, n)."""
+        half = count // 2
+        parts = [self.starts[self._rng.integers(len(self.starts), size=half)]]
+        parts.append(self.visited[self._rng.integers(len(self.visited), size=count - half)])
+        return self._rng.permutation(np.concatenate(parts))
+
+    def _try(self, budget: int, by_lot: bool) -> Transitions:
+        deviations = np.sqrt(np.diag(self.policy.covariance))
+
+        def act(state: Array, step: int) -> Array:
+            if by_lot:
+                return self._rng.uniform(self.problem.lower, self.problem.upper)
+            mean = self.policy.means(state[None])[0]
+            noisy = mean + deviations * self._rng.standard_normal(mean.shape)
+            return np.clip(noisy, self.problem.lower, self.problem.upper)
+
+        environment = self.problem.make()
+        episodes: list[Episode] = []
+        left = budget
+        try:
+            while left:
+                seed = int(self._rng.integers(EVALUATION_SEEDS))
+                episodes.append(run_episode(environment, act, seed, min(left, self.problem.steps)))
+                left -= len(episodes[-1].rewards)
+        finally:
+            environment.close()
+        self.steps += budget
+        found = episodes[0].transitions
+        for episode in episodes[1:]:
+            found = found.joined(episode.transitions)
+        self.starts = np.concatenate([self.starts, *(each.transitions.states[:1] for each in episodes)])
+        states = np.concatenate([found.states, found.successors])
+        self.visited = np.concatenate([self.visited, states[~self.problem.ended(torch.tensor(states)).numpy()]])
+        return found
+
+    def _begin(self) -> None:
+        """Scales of the policy, once: features by what was visited, actions by their limits."""
+        policy, half = self.policy, 0.5 * (self.problem.upper - self.problem.lower)
+        features = policy.features(self.visited)
+        deviation = features.std(axis=0)
+        policy.feature_mean = features.mean(axis=0)
+        policy.feature_scale = np.where(deviation < policy.architecture.constant_below, 1.0, deviation)
+        policy.action_scale = half
+        policy.assign(policy.parameters, np.diag(np.square(self.trials.exploration * half)))
