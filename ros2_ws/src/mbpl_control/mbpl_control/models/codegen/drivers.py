@@ -180,7 +180,9 @@ def multiply(rows: Any, driven: Any, h: float, first: bool, lanes: int, chain: A
             for k in range(N):
                 by_q, by_v = BY_Q[i, k], BY_V[i, k]
                 for lane in range(lanes):
-                    change[i, j, lane] += rows[by_q, lane] * chain[k, j, lane] + rows[by_v, lane] * chain[N + k, j, lane]
+                    change[i, j, lane] += (
+                        rows[by_q, lane] * chain[k, j, lane] + rows[by_v, lane] * chain[N + k, j, lane]
+                    )
         for j in range(m):
             by_effort = BY_EFFORT[i, driven[j]]
             for lane in range(lanes):

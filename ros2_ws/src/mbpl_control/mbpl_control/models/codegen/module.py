@@ -17,16 +17,24 @@ ENTRIES = {"follow": ("forward", []), "linearize": ("forward_derivatives", ["wri
 
 _HEAD = '''"""Dynamics of {name}, generated from its model: do not edit."""
 
+from __future__ import annotations
+
 import numpy as np
-from numba import float64, int64, njit
+from numba import njit
 from numpy import floor
+
+from mbpl_control.models.codegen.straight_line import StraightLines
 
 # `contract` lets a product and a sum be rounded once; nothing else of the arithmetic may change
 _options = {{"fastmath": {{"contract"}}, "error_model": "numpy"}}
-piece = njit("void(float64[::1], int64)", no_cpython_wrapper=True, **_options) if COMPILE else njit(**_options)
-whole = njit(**_options)
+helper = njit(**_options)
 entry = njit(cache=True, **_options)
+whole = StraightLines(__file__).for_numba
 lanes = range
+
+
+def piece(function):
+    return function
 '''
 
 
@@ -46,7 +54,7 @@ def module_source(tree: Tree) -> str:
     parts.append("\n".join(f"{name} = {text}" for name, text in constants.items()))
     for name, (kernel, helpers) in ENTRIES.items():
         parts.append(kernels[kernel].source)
-        parts += [f"@whole\n{inspect.getsource(getattr(drivers, helper))}" for helper in helpers]
+        parts += [f"@helper\n{inspect.getsource(getattr(drivers, helper))}" for helper in helpers]
         parts.append(f"@entry\n{inspect.getsource(getattr(drivers, name))}")
     return "\n\n".join(parts)
 

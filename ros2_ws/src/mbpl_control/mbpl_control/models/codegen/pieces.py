@@ -72,10 +72,12 @@ def cut(wanted: Sequence[Expression]) -> list[Piece]:
 def _end(order: Sequence[Expression], last_use: dict[int, int], begin: int) -> int:
     """Where the piece that begins at `begin` ends: the fewest stores among the ends that are allowed."""
     best, fewest = begin + 1, 0
+    ends_at: Counter[int] = Counter()
+    stores = 0
     for end in range(begin + 1, min(begin + LONGEST, len(order)) + 1):
-        stores = sum(last_use[node.number] >= end for node in order[begin:end])
-        if stores > MOST_STORES:
-            continue
-        if end - begin <= SHORTEST or stores <= fewest:
+        # the value made last must be stored, and those need not be any more that nothing after `end` reads
+        stores += 1 - ends_at[end - 1]
+        ends_at[last_use[order[end - 1].number]] += 1
+        if stores <= MOST_STORES and (end - begin <= SHORTEST or stores <= fewest):
             best, fewest = end, stores
     return best

@@ -83,6 +83,8 @@ class Tree:
         return found
 
 
+#: What rounding may leave of a zero, relative to the numbers beside it.
+ROUNDING = 1e-15
 #: Joints of Pinocchio whose position is one number, and those whose position is a cosine and a sine.
 PLAIN = ("JointModelR", "JointModelP")
 WOUND = "JointModelRUB", "JointModelRevoluteUnboundedUnaligned"
@@ -97,16 +99,23 @@ def unsupported(model: pinocchio.Model) -> str:
     return "" if model.njoints > 1 else "it has no joint"
 
 
-def read_tree(model: pinocchio.Model, damping: Array | None = None, frames: tuple[str, ...] = ()) -> Tree:
+def read_tree(
+    model: pinocchio.Model,
+    damping: Array | None = None,
+    frames: tuple[str, ...] = (),
+    right_angle: float = ROUNDING,
+) -> Tree:
     """The tree of a Pinocchio model, its armature included.
 
     Args:
         model: joints that turn or slide, each of one degree of freedom, on a fixed base.
         damping: (nv,) N·m·s/rad or N·s/m; none when None.
         frames: names of frames whose place in the tree is kept.
+        right_angle: entries of rotations that are this close to 0, 1 or −1 are taken for that. Files that write π/2 with
+            twelve digits are 1e-11 away, and every entry that is no zero costs operations.
 
     Raises:
-        ModelError: a joint is of another kind, or there is no such frame.
+        ModelError: a joint is of another kind, or not exactly one frame has such a name.
     """
     reason = unsupported(model)
     if reason:
@@ -127,13 +136,13 @@ def read_tree(model: pinocchio.Model, damping: Array | None = None, frames: tupl
             Joint(
                 name=model.names[i],
                 parent=parent - 1,
-                rotation=tidy(turns[parent].T @ place.rotation @ turn),
-                translation=turns[parent].T @ place.translation,
+                rotation=tidy(turns[parent].T @ place.rotation @ turn, right_angle),
+                translation=_without_rounding(turns[parent].T @ place.translation),
                 slides=slides,
                 wound=model.joints[i].nq == 2,
                 mass=float(inertia.mass),
-                center=turn.T @ inertia.lever,
-                rotational=_symmetric(turn.T @ inertia.inertia @ turn),
+                center=_without_rounding(turn.T @ inertia.lever),
+                rotational=_without_rounding(_symmetric(turn.T @ inertia.inertia @ turn)),
                 armature=float(model.armature[velocity]),
                 damping=0.0 if damping is None else float(damping[velocity]),
             )
@@ -141,26 +150,32 @@ def read_tree(model: pinocchio.Model, damping: Array | None = None, frames: tupl
         turns.append(turn)
     places = []
     for name in frames:
-        if not model.existFrame(name):
-            raise ModelError(f"{model.name}: no frame '{name}'")
-        frame = model.frames[model.getFrameId(name)]
+        found = [frame for frame in model.frames if frame.name == name]
+        if len(found) != 1:
+            raise ModelError(f"{model.name}: {len(found)} frames are called '{name}'; must be one")
+        frame = found[0]
         turn, place = turns[frame.parentJoint], frame.placement
         places.append(
-            FramePlace(name, int(frame.parentJoint) - 1, tidy(turn.T @ place.rotation), turn.T @ place.translation)
+            FramePlace(
+                name, int(frame.parentJoint) - 1, tidy(turn.T @ place.rotation, right_angle), turn.T @ place.translation
+            )
         )
     return Tree(model.name, tuple(joints), np.array(model.gravity.linear), tuple(places))
 
 
-def tidy(matrix: Array, tolerance: float = 1e-15) -> Array:
-    """`matrix` with entries that are 0, 1 or −1 up to rounding made exactly that, so that they cost nothing."""
+def tidy(matrix: Array, tolerance: float) -> Array:
+    """`matrix` with entries within `tolerance` of 0, 1 or −1 made exactly that, so that they cost nothing."""
     nearest = np.round(matrix)
     return np.where(np.abs(matrix - nearest) <= tolerance, nearest, matrix)
 
 
+def _without_rounding(values: Array) -> Array:
+    """`values` with those made zero that rounding has left beside the largest."""
+    return np.where(np.abs(values) <= ROUNDING * np.abs(values).max(initial=0.0), 0.0, values)
+
+
 def _symmetric(matrix: Array) -> Array:
-    symmetric = 0.5 * (matrix + matrix.T)
-    symmetric[np.abs(symmetric) <= 1e-16 * np.abs(symmetric).max(initial=0.0)] = 0.0
-    return symmetric
+    return 0.5 * (matrix + matrix.T)
 
 
 def _turn_to(axis: Array) -> Array:
