@@ -115,7 +115,7 @@ class StateEstimator(Node):
         return ExtendedKalmanFilter(self._dynamics, effort, position, velocity)
 
     def _dynamics(self, dt: float) -> Dynamics:
-        if self._task.backend() == "pinocchio":
+        if self._task.backend() != "mujoco":
             return PinocchioDynamics(self._robot, dt, 1, self._task.action)
         return MujocoDynamics(self._robot, dt, dt, self._task.action)
 

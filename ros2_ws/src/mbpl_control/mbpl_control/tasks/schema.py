@@ -21,7 +21,7 @@ class RobotSection(Section):
     model: str
     frames: list[str] = []
     actuators: list[str] | None = None
-    backend: Literal["auto", "mujoco", "pinocchio"] = "auto"
+    backend: Literal["auto", "mujoco", "pinocchio", "generated"] = "auto"
     timestep: Positive | None = None
     substeps: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
 

@@ -102,16 +102,34 @@ class Task:
         return self.conditions[index]
 
     def backend(self) -> str:
-        """The backend in use: what the file names, or Pinocchio when it models the whole robot."""
-        if self._file.robot.backend != "auto":
-            return self._file.robot.backend
-        return "mujoco" if rigid_tree.unsupported(self.robot) else "pinocchio"
+        """The backend in use: what the file names, or the quickest that models the whole robot on this machine."""
+        named = self._file.robot.backend
+        if named in ("mujoco", "pinocchio"):
+            return named
+        if not self._is_rigid():
+            return "mujoco"
+        return "pinocchio" if self.why_not_generated() else "generated"
+
+    def why_not_generated(self) -> str:
+        """Why the backend is not the robot's own kernels although the file would have them; empty when it is no such."""
+        if self._file.robot.backend in ("mujoco", "pinocchio") or not self._is_rigid():
+            return ""
+        # loads the compiler
+        from mbpl_control.models.rigid_dynamics import why_not_generated
+
+        return why_not_generated(self.robot)
+
+    def _is_rigid(self) -> bool:
+        """Whether the planner's model is a rigid tree, which models of it can only be if nothing is dropped."""
+        named = self._file.robot.backend
+        return named in ("pinocchio", "generated") or (named == "auto" and not rigid_tree.unsupported(self.robot))
 
     def dynamics(self, backend: str | None = None, condition: int = 0) -> Dynamics:
         """The model planners use, in the robot's own state.
 
         Args:
-            backend: "mujoco" or "pinocchio"; the task's own choice when None.
+            backend: "mujoco", "pinocchio" or "generated"; the task's own choice when None. Kernels that are not compiled
+                give way to Pinocchio's bindings.
             condition: start condition that says where bodies of the scene are.
 
         Raises:
@@ -119,10 +137,14 @@ class Task:
         """
         robot, scene = self._file.robot, self.condition(condition).bodies
         try:
-            if (backend or self.backend()) == "mujoco":
+            if backend == "mujoco" or (backend is None and not self._is_rigid()):
                 timestep = robot.timestep if robot.substeps is None else self.dt / robot.substeps
                 return MujocoDynamics(self.robot, self.dt, timestep, self.action, bodies=scene)
-            return PinocchioDynamics(self.robot, self.dt, self._substeps(), self.action)
+            if (backend or self._file.robot.backend) == "pinocchio":
+                return PinocchioDynamics(self.robot, self.dt, self._substeps(), self.action)
+            from mbpl_control.models.rigid_dynamics import rigid_dynamics
+
+            return rigid_dynamics(self.robot, self.dt, self._substeps(), self.action)
         except InvalidFieldError as error:
             raise self._document.error(["dt"], str(error)) from error
         except MbplError as error:
@@ -137,7 +159,7 @@ class Task:
 
     def _check_backend(self) -> None:
         """Whether `dynamics` will work, without the time that compiled models take to load."""
-        if self.backend() == "mujoco":
+        if not self._is_rigid():
             self.dynamics()
             return
         self._document.checked(["robot", "backend"], rigid_tree.check, self.robot)

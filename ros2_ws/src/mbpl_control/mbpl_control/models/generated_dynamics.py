@@ -1,0 +1,126 @@
+"""Dynamics of a rigid tree by code that was generated for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mbpl_control.core.action_definition import ActionDefinition
+from mbpl_control.core.compiled import plain
+from mbpl_control.core.validation import Array, check_positive, check_whole
+from mbpl_control.models import rigid_tree
+from mbpl_control.models.codegen import library
+from mbpl_control.models.codegen.tree import Tree, read_tree
+from mbpl_control.models.dynamics import Dynamics
+from mbpl_control.models.robot import RobotModel
+
+
+#: Rotations this close to right angles are taken for such: files write π/2 with twelve digits.
+RIGHT_ANGLE = 1e-11
+
+
+def tree_of(robot: RobotModel) -> Tree:
+    """The robot as the generator takes it, damping included.
+
+    Raises:
+        ModelError: the robot has something this model would drop.
+    """
+    return read_tree(rigid_tree.build(robot), np.array(robot.mujoco_model().dof_damping), right_angle=RIGHT_ANGLE)
+
+
+class GeneratedDynamics(Dynamics):
+    r"""The equations of `PinocchioDynamics`, by straight-line kernels of this one robot.
+
+        a  = (M(q) + I_a + h D)⁻¹ (τ(u) − D v − b(q, v))
+        v' = v + h a
+        q' = q + h v'
+
+    Derivatives are computed for many steps at once, and the trajectories of a line search side by side.
+
+    Args:
+        robot: a tree of hinges and slides driven by motors.
+        dt: duration of a step, s.
+        substeps: integration steps per step.
+        action: what u is; the robot's own when None.
+        tell: where given, kernels that are missing are generated and compiled, and it is told how far that is.
+
+    Raises:
+        ModelError: the robot has something this model would drop, or its kernels are not compiled and `tell` is None.
+    """
+
+    # a step of 1 is nearly always taken, and the derivatives cost less than the rollout
+    shares_derivatives = True
+    line_search_batch = 4
+
+    def __init__(
+        self,
+        robot: RobotModel,
+        dt: float,
+        substeps: int = 1,
+        action: ActionDefinition | None = None,
+        tell: library.Tell | None = None,
+    ) -> None:
+        """Load the kernels."""
+        self.robot = robot
+        self.state = robot.state
+        self.action = robot.action if action is None else action
+        self.substeps = check_whole("GeneratedDynamics", "substeps", substeps, 1, 100_000)
+        self.set_duration(dt)
+        tree = tree_of(robot)
+        self._module = library.load(tree) if tell is None else library.build(tree, tell)
+        wraps = [space == "angle" for space in self.state.space.spaces[: robot.nv]]
+        self._wraps = np.array(wraps, dtype=np.float64)
+        self._driven = np.array(robot.actuated, dtype=np.int64)
+        self._none = np.zeros((0, self.action.size, 2 * robot.nv))
+        self._unlimited = self._limits(-np.inf, np.inf)
+
+    def set_duration(self, dt: float) -> None:
+        """See `Dynamics.set_duration`."""
+        self.dt = check_positive("GeneratedDynamics", "dt", dt, "s")
+        self._h = self.dt / self.substeps
+
+    def step(self, states: Array, actions: Array) -> Array:
+        """See `Dynamics.step`."""
+        u = np.asarray(actions, dtype=np.float64)[:, None]
+        return self._follow(states, np.empty((0, 2 * self.robot.nv)), u, self._none, self._unlimited)[0][:, 1]
+
+    def rollout(self, start: Array, actions: Array) -> Array:
+        """See `Dynamics.rollout`."""
+        starts, plan = np.asarray(start)[None], np.asarray(actions)[None]
+        return self._follow(starts, np.empty((0, 2 * self.robot.nv)), plan, self._none, self._unlimited)[0][0]
+
+    def rollout_feedback(
+        self,
+        nominal_states: Array,
+        nominal_actions: Array,
+        feedforward: Array,
+        gains: Array,
+        step_sizes: Array,
+        lower: Array,
+        upper: Array,
+    ) -> tuple[Array, Array]:
+        """See `Dynamics.rollout_feedback`."""
+        plan = nominal_actions + np.asarray(step_sizes)[:, None, None] * feedforward
+        starts = np.repeat(nominal_states[:1], len(plan), axis=0)
+        return self._follow(starts, nominal_states, plan, gains, self._limits(lower, upper))
+
+    def linearize(self, states: Array, actions: Array) -> tuple[Array, Array]:
+        """See `Dynamics.linearize`."""
+        steps, n, m = len(actions), self.robot.nv, self.action.size
+        a, b = np.empty((steps, 2 * n, 2 * n)), np.empty((steps, 2 * n, m))
+        self._module.linearize(plain(states), plain(actions), self._driven, self._h, self.substeps, a, b)
+        return a, b
+
+    def _follow(self, starts: Any, nominal: Array, plan: Array, gains: Array, limits: Array) -> tuple[Array, Array]:
+        """States (L, T+1, 2n) and actions (L, T, m) of plans (L, T, m) under u = clip(plan + K (x ⊖ x̂))."""
+        count, steps, m = plan.shape
+        states, actions = np.empty((count, steps + 1, 2 * self.robot.nv)), np.empty((count, steps, m))
+        reference = (plain(starts), plain(nominal), plain(plan), plain(gains), limits)
+        self._module.follow(*reference, self._wraps, self._driven, self._h, self.substeps, states, actions)
+        return states, actions
+
+    def _limits(self, lower: Any, upper: Any) -> Array:
+        limits = np.empty((2, self.action.size))
+        limits[0], limits[1] = lower, upper
+        return limits
