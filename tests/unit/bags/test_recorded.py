@@ -33,6 +33,7 @@ from known_trial import (
 from mcap.reader import make_reader
 from rosbags.rosbag2 import StoragePlugin
 
+from mbpl_control.bags import EpisodeWriter
 from mbpl_control.bags.recorded import RecordedTrial, find_bags, read_all, read_recorded
 from mbpl_control.core import BagError, StateDefinition
 
@@ -272,6 +273,24 @@ def test_what_is_missing_is_named(tmp_path: Path, topic: str, words: str) -> Non
     bag = write_trial(tmp_path / "bag", lambda messages: (m for m in messages if m[0] != topic))
     with pytest.raises(BagError, match=f"bag: {words}"):
         read_recorded(bag)
+
+
+def test_the_bag_of_a_trial_that_was_aborted_before_it_began_stops_nobody_who_asks_to_be_told(tmp_path: Path) -> None:
+    why = "aborted: waited in vain for the manager to hold the robot at the start"
+    for name, ending in (("1", {"stop_reason": why}), ("2", {"stop_reason": why, "steps": 3}), ("3", {})):
+        writer = EpisodeWriter(tmp_path / name, METADATA)
+        for topic, kind, arrival, message in trial_messages():
+            if topic == "/mbpl/state":
+                writer.write_message(topic, kind, arrival, message)
+        writer.close(ending)
+    good = write_trial(tmp_path / "4")
+    told: list[tuple[str, str]] = []
+    found = list(read_all([tmp_path / "1", good], without_trial=lambda path, words: told.append((path.name, words))))
+    assert [one.path for one in found] == [good] and told == [("1", why)]
+    # who does not ask is stopped, and so is who meets a bag that lost what it says it had, or says nothing
+    for name in ("1", "2", "3"):
+        with pytest.raises(BagError, match=f"{name}: no messages on a topic joint_commands"):
+            list(read_all([tmp_path / name], without_trial=None if name == "1" else lambda *_: None))
 
 
 def test_a_bag_that_tells_too_little_asks_for_the_task(tmp_path: Path) -> None:

@@ -75,7 +75,10 @@ def read_recorded(path: Path, task: Task | None = None) -> RecordedTrial:
 
 
 def read_all(
-    paths: Sequence[Path], task: Task | None = None, progress: Callable[[int, int], None] | None = None
+    paths: Sequence[Path],
+    task: Task | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    without_trial: Callable[[Path, str], None] | None = None,
 ) -> Iterator[RecordedTrial]:
     """The trials of all bags, one in memory at a time; a bag recorded by hand may hold several.
 
@@ -83,14 +86,29 @@ def read_all(
         paths: directories of bags.
         task: as for `read_recorded`.
         progress: told (bags done, bags) after each bag.
+        without_trial: told each bag that says itself that its trial was aborted before a step was over, and why; such a
+            bag is an error when None.
 
     Raises:
         BagError: as `read_recorded`.
     """
     for number, path in enumerate(paths):
-        yield from _trials(Path(path), task)
+        try:
+            yield from _trials(Path(path), task)
+        except BagError:
+            why = _aborted(Path(path))
+            if without_trial is None or not why:
+                raise
+            without_trial(Path(path), why)
         if progress is not None:
             progress(number + 1, len(paths))
+
+
+def _aborted(path: Path) -> str:
+    """What a bag says of a trial that was aborted before a step was over; empty for any other bag."""
+    metadata = metadata_of_bag(path) if path.is_dir() else {}
+    reason = str(metadata.get("stop_reason", ""))
+    return reason if reason.startswith("aborted") and "steps" not in metadata else ""
 
 
 def _trials(path: Path, task: Task | None) -> Iterator[RecordedTrial]:

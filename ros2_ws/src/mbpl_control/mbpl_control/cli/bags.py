@@ -77,7 +77,13 @@ def plot(
     paths = find_bags(directory)
     known = None if task is None else load_task(task)
     with _progress("reading", len(paths)) as told:
-        count = draw_trials(read_all(paths, known, lambda done, _: told(done)), output)
+        aborted: list[str] = []
+        trials = read_all(
+            paths, known, lambda done, _: told(done), lambda path, why: aborted.append(f"{path}: not drawn: {why}")
+        )
+        count = draw_trials(trials, output)
+    for line in aborted:
+        typer.echo(line, err=True)
     typer.echo(f"{count} trials in {output}")
 
 

@@ -51,10 +51,10 @@ def distill(
 
     The laws that ran teach it, with their feedback and their noise; trials without a law teach their actions.
     """
-    from mbpl_control.bags.recorded import find_bags, read_all
+    from mbpl_control.bags.recorded import find_bags
     from mbpl_control.cli.progress import progress_bar
     from mbpl_control.distill.distillation import DistillationOptions, distil
-    from mbpl_control.distill.lessons import gather
+    from mbpl_control.distill.lessons import gather_bags
     from mbpl_control.policies import GaussianPolicy
     from mbpl_control.tasks import load_task
 
@@ -82,8 +82,7 @@ def distill(
     paths = find_bags(bags)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     with progress_bar(console) as tell:
-        recorded = read_all(paths, loaded, lambda done, total: tell("reading bags", done, total))
-        lessons = gather(recorded, loaded, laws)
+        lessons = gather_bags(paths, loaded, laws, lambda done, total: tell("reading bags", done, total))
         distilled = distil(loaded, lessons, options, teachers, tell)
     distilled.policy.save(target)
     if json:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from mbpl_control.bags.recorded import RecordedTrial, find_bags, read_all
@@ -39,7 +40,12 @@ def export(bags: Path, kind: str, output: Path, task: str | None) -> int:
     paths = find_bags(bags)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task(f"bags to {kind}", total=len(paths))
-        trials = read_all(paths, given, lambda done, _: progress.update(bar, completed=done))
+        trials = read_all(
+            paths,
+            given,
+            lambda done, _: progress.update(bar, completed=done),
+            lambda path, why: progress.console.print(f"{escape(str(path))}: left out, it has no trial: {escape(why)}"),
+        )
         if kind == "rerun":
             return _rerun(trials, TaskLookup(given), output)
         # each format's library is loaded for those who write it

@@ -50,8 +50,15 @@ def fit(
     paths = find_bags(bags)
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     with progress_bar(console) as tell, one_thread():
-        recorded = read_all(paths, loaded, lambda done, total: tell("reading bags", done, total))
+        aborted: list[str] = []
+        recorded = read_all(
+            paths,
+            loaded,
+            lambda done, total: tell("reading bags", done, total),
+            lambda path, why: aborted.append(f"{path}: left out: {why}"),
+        )
         found, left = iterations_of(recorded, loaded)
+        left = aborted + left
         most = max(sum(t.condition == c for t in it.trials) for it in found for c in it.laws)
         samples = None if most < 2 else most
         directory = new_run(

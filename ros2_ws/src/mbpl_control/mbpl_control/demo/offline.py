@@ -15,7 +15,7 @@ from rich.console import Console
 
 from mbpl_control.agents.pool import AgentRunner
 from mbpl_control.agents.ros import RosAgent
-from mbpl_control.bags.recorded import find_bags, read_all
+from mbpl_control.bags.recorded import find_bags
 from mbpl_control.core import LinearGaussianController, MbplError
 from mbpl_control.core.validation import check_whole
 from mbpl_control.demo.comparison import (
@@ -38,7 +38,7 @@ from mbpl_control.demo.session import START_DEADLINE
 from mbpl_control.demo.summary import promise_lines
 from mbpl_control.distill.distillation import DistillationOptions, Distilled, distil
 from mbpl_control.distill.ensemble import parameters_of, side_by_side
-from mbpl_control.distill.lessons import gather
+from mbpl_control.distill.lessons import gather_bags
 from mbpl_control.learning.learner import IterationReport
 from mbpl_control.learning.registry import build_learner
 from mbpl_control.nodes.client import GraphClient
@@ -168,8 +168,7 @@ class OfflineDemo:
         """A policy, and the student of an ensemble, from the bags alone."""
         task, course = self._task, self._course
         paths = find_bags(self._recorded)
-        recorded = read_all(paths, task, lambda done, total: course.tell(f"reading bag {done} of {total}"))
-        lessons = gather(recorded, task)
+        lessons = gather_bags(paths, task, progress=lambda done, total: course.tell(f"reading bag {done} of {total}"))
         course.say(f"no graph: {lessons.trials} trials of the newest controllers in {self._recorded}")
         course.advance()
 

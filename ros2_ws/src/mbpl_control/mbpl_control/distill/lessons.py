@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,6 +64,22 @@ class Lessons:
     def trials(self) -> int:
         """How many teach."""
         return sum(len(lesson.states) for lesson in self.lessons)
+
+
+def gather_bags(
+    paths: Sequence[Path], task: Task, laws: str = "newest", progress: Callable[[int, int], None] | None = None
+) -> Lessons:
+    """`gather` of the trials in bags; one that was aborted before a step was over is told among the discarded.
+
+    Raises:
+        BagError: a bag cannot be read.
+    """
+    from mbpl_control.bags.recorded import read_all
+
+    aborted: list[tuple[str, str]] = []
+    recorded = read_all(paths, task, progress, lambda path, why: aborted.append((str(path), why)))
+    lessons = gather(recorded, task, laws)
+    return replace(lessons, discarded=(*aborted, *lessons.discarded))
 
 
 def gather(recorded: Iterable[RecordedTrial], task: Task, laws: str = "newest") -> Lessons:
