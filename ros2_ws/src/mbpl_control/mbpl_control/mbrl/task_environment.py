@@ -16,6 +16,7 @@ from mbpl_control.agents.recipe import AgentRecipe
 from mbpl_control.core import ExecutionMode, FeedbackLaw
 from mbpl_control.core.errors import InvalidFieldError, ModelError, RefusedError
 from mbpl_control.core.validation import Array, float_array
+from mbpl_control.costs.sum_cost import SumCost
 from mbpl_control.mbrl.task_view import MeanCost, TaskView
 from mbpl_control.runtime.executors import RobotSample
 from mbpl_control.tasks.task import Task, load_task
@@ -79,6 +80,7 @@ class TaskEnvironment(gymnasium.Env[Array, Array]):
         self._agent = MujocoAgent(task, recipe.options, recipe.config)
         self._hand = _Hand(task)
         self._robot: ManagedRobot | None = None
+        self._costs: dict[int, SumCost] = {}
         lower, upper = task.action.lower, task.action.upper
         if not np.isfinite([lower, upper]).all():
             raise InvalidFieldError(OWNER, "action", f"limits {lower} to {upper}", "finite")
@@ -108,7 +110,9 @@ class TaskEnvironment(gymnasium.Env[Array, Array]):
         source = PolicySource(self._hand)
         self._robot = ManagedRobot(self.task, agent.simulation, source, agent.config, mode, trial_seed)
         self._condition = start.index
-        self._cost = self.task.cost(start.index)
+        if start.index not in self._costs:
+            self._costs[start.index] = self.task.cost(start.index)
+        self._cost = self._costs[start.index]
         self._weights = self._cost.weights(self.task.horizon)
         self._step = 0
         self._take(self._robot.hold())
@@ -130,7 +134,7 @@ class TaskEnvironment(gymnasium.Env[Array, Array]):
         try:
             command = robot.begin(self._sample) if t == 0 else robot.answer(self._sample)
             if robot.manager.mode != "active" or command is None:
-                stopped = robot.manager.reason
+                stopped = robot.manager.reason or "the law is not in force"
             else:
                 applied = np.array(command.values)
                 self._agent.simulation.step()
