@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.func import grad_and_value, jacfwd, vmap
 
 from mbpl_control.core.action_definition import ActionDefinition
 from mbpl_control.core.errors import DefinitionMismatchError
@@ -100,16 +98,6 @@ class LearningCost(Cost):
         self.problem, self.model = problem, model
         self.penalty = None if penalty is None else check_positive("LearningCost", "penalty", penalty)
 
-        def of_all(z: Tensor) -> Tensor:
-            x, u, y = z[None, : problem.n], z[None, problem.n : problem.n + problem.m], z[None, -problem.n :]
-            return problem.cost(x, u, y)[0]
-
-        def slope(z: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-            gradient, value = grad_and_value(of_all)(z)
-            return gradient, (gradient, value)
-
-        self._expand = vmap(jacfwd(slope, has_aux=True))
-
     def window(self, offset: int, horizon: int) -> LearningCost:
         """Itself: it is the same at each step."""
         return self
@@ -133,11 +121,10 @@ class LearningCost(Cost):
         check_choice("LearningCost", "hessian", hessian, ("exact", "gauss_newton"))
         steps, n, m = len(actions), self.problem.n, self.problem.m
         a, b = self.model.linearize(states[:-1], actions)
-        with one_thread():
-            second, (first, _) = self._expand(torch.tensor(np.concatenate([states[:-1], actions, states[1:]], axis=1)))
+        first, second = self._derivatives(np.concatenate([states[:-1], actions, states[1:]], axis=1))
         chain = np.concatenate([np.tile(np.eye(n + m), (steps, 1, 1)), np.concatenate([a, b], axis=2)], axis=1)
-        gradient = np.einsum("tij,ti->tj", chain, first.detach().numpy())
-        curvature = np.einsum("tij,tik,tkl->tjl", chain, second.detach().numpy(), chain, optimize=True)
+        gradient = np.einsum("tij,ti->tj", chain, first)
+        curvature = np.einsum("tij,tik,tkl->tjl", chain, second, chain, optimize=True)
         curvature = 0.5 * (curvature + curvature.transpose(0, 2, 1))
         if hessian == "gauss_newton":
             values, vectors = np.linalg.eigh(curvature)
@@ -146,3 +133,20 @@ class LearningCost(Cost):
         lx[:-1], lxx[:-1] = gradient[:, :n], curvature[:, :n, :n]
         lux, luu = curvature[:, n:, :n], curvature[:, n:, n:]
         return Quadratization(self.evaluate(states, actions), lx, gradient[:, n:], lxx, lux, luu)
+
+    def _derivatives(self, points: Array) -> tuple[Array, Array]:
+        """g (T, k) and H (T, k, k) of c at points (x, u, x') (T, k)."""
+        n, m = self.problem.n, self.problem.m
+        with one_thread(), torch.enable_grad():
+            z = torch.tensor(points, requires_grad=True)
+            total = self.problem.cost(z[:, :n], z[:, n : n + m], z[:, n + m :]).sum()
+            # each row is a matter of its own: the derivative of a sum over rows is that of each
+            (first,) = torch.autograd.grad(total, z, create_graph=True)
+            columns = [
+                torch.autograd.grad(first[:, i].sum(), z, retain_graph=True, allow_unused=True)[0]
+                if first.requires_grad
+                else None
+                for i in range(points.shape[1])
+            ]
+        second = [np.zeros(points.shape) if each is None else each.numpy() for each in columns]
+        return first.detach().numpy(), np.stack(second, axis=2)

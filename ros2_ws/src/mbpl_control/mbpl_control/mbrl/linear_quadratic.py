@@ -44,7 +44,7 @@ class LinearQuadraticLearner(ModelLearner):
         q = self._cost.quadratize(np.array([origin[0], c]), rest)
         self.gain, self.offset = stationary_law(a, b, c, q.lxx[0], q.luu[0], q.lux[0], q.lx[0], q.lu[0])
 
-    def _decide(self, state: Array, step: int, rng: np.random.Generator) -> Array:
+    def _decide(self, state: Array, step: int, judged: bool) -> Array:
         return np.clip(self.gain @ state + self.offset, self.problem.lower, self.problem.upper)
 
 

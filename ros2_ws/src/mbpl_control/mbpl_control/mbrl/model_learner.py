@@ -11,7 +11,7 @@ from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array, check_whole
 from mbpl_control.mbrl.evaluation import EVALUATION_SEEDS, StepLearner
 from mbpl_control.mbrl.learned_dynamics import LearnedDynamics, Transitions
-from mbpl_control.mbrl.problem import LearningProblem, run_episode
+from mbpl_control.mbrl.problem import LearningProblem
 
 OWNER = "ModelLearner"
 
@@ -49,7 +49,7 @@ class ModelLearner(StepLearner):
         3. act by it (`act`), with noise that explores
         4. append (x, u, x') to D, and after `every` steps go to 2
 
-    Each advance begins with an episode of its own, and as many more follow as its steps allow.
+    Episodes go on while the model learns: what lies late in one is seen, too, however few steps an advance has.
 
     Args:
         problem: what is learned.
@@ -72,47 +72,51 @@ class ModelLearner(StepLearner):
         self.collection = Collection() if collection is None else collection
         self.steps = 0
         self._rng = np.random.default_rng(seed)
-        # judging draws from its own, so that how often one is judged changes nothing of what is learned
-        self._judged = np.random.default_rng([seed, 1])
+        self._environment = problem.make()
+        #: where the episode under way is; None: one is to begin
+        self._state: Array | None = None
+        self._step = 0
 
     def advance(self) -> None:
         """See `StepLearner.advance`."""
         first = self.steps == 0
-        left = self.collection.initial if first else self.collection.every
-        environment = self.problem.make()
-        found: list[Transitions] = []
-        try:
-            while left > 0:
-                seed = int(self._rng.integers(EVALUATION_SEEDS))
-                act = self._base if first else self._explore
-                episode = run_episode(environment, act, seed, min(left, self.problem.steps))
-                found.append(episode.transitions)
-                left -= len(episode.transitions)
-                self.steps += len(episode.transitions)
-        finally:
-            environment.close()
-        more = found[0]
-        for each in found[1:]:
-            more = more.joined(each)
-        self.dynamics.learn(more)
+        rows = [self._taken(first) for _ in range(self.collection.initial if first else self.collection.every)]
+        self.dynamics.learn(Transitions(*(np.array(part) for part in zip(*rows, strict=True))))
         self._learned()
+
+    def _taken(self, first: bool) -> tuple[Array, Array, Array]:
+        """One step in the environment: x, u, x'."""
+        if self._state is None:
+            self._state, _ = self._environment.reset(seed=int(self._rng.integers(EVALUATION_SEEDS)))
+            self._step = 0
+        state = self._state
+        action = self._base(state, self._step) if first else self._explore(state, self._step)
+        successor, _, ended, cut, _ = self._environment.step(action)
+        self.steps += 1
+        self._step += 1
+        over = ended or cut or self._step == self.problem.steps
+        self._state = None if over else np.array(successor)
+        return np.array(state), action, np.array(successor)
 
     def act(self, state: Array, step: int) -> Array:
         """See `StepLearner.act`."""
-        return self._decide(state, step, self._judged)
+        return self._decide(state, step, True)
 
     def _base(self, state: Array, step: int) -> Array:
         return self._rng.uniform(self.problem.lower, self.problem.upper)
 
     def _explore(self, state: Array, step: int) -> Array:
-        wanted = self._decide(state, step, self._rng)
+        wanted = self._decide(state, step, False)
         half_range = 0.5 * (self.problem.upper - self.problem.lower)
         noise = self.collection.exploration * half_range * self._rng.standard_normal(self.problem.m)
         return np.clip(wanted + noise, self.problem.lower, self.problem.upper)
 
     @abstractmethod
-    def _decide(self, state: Array, step: int, rng: np.random.Generator) -> Array:
-        """u (m,) within the limits by what was learned; step 0 begins an episode."""
+    def _decide(self, state: Array, step: int, judged: bool) -> Array:
+        """u (m,) within the limits by what was learned; step 0 begins an episode.
+
+        Episodes of learning and those that are judged take turns: what is remembered of the one is not for the other.
+        """
 
     def _learned(self) -> None:  # noqa: B027 - most have nothing to do
         """The dynamics learned: what rests on them is made anew."""

@@ -19,7 +19,7 @@ class MpcLearner(ModelLearner):
     Args:
         problem: what is learned.
         dynamics: that learn; new.
-        planner: of the dynamics and the problem, e.g. `planning.registry.problem_planner`.
+        planner: makes one of the dynamics and the problem, e.g. from `planning.registry.problem_planner`.
         seed: of what is drawn while learning, and while judged.
         collection: see `Collection`.
 
@@ -36,9 +36,13 @@ class MpcLearner(ModelLearner):
     ) -> None:
         """Nothing is known."""
         super().__init__(problem, dynamics, seed, collection)
-        self.planner = planner(dynamics, problem)
+        # each with a generator of its own, so that how often one is judged changes nothing of what is learned
+        self._planners = {
+            judged: (planner(dynamics, problem), np.random.default_rng([seed, 1 + judged])) for judged in (False, True)
+        }
 
-    def _decide(self, state: Array, step: int, rng: np.random.Generator) -> Array:
+    def _decide(self, state: Array, step: int, judged: bool) -> Array:
+        planner, rng = self._planners[judged]
         if step == 0:
-            self.planner.forget()
-        return np.array(self.planner.plan(state, rng, step).actions[0])
+            planner.forget()
+        return np.array(planner.plan(state, rng, step).actions[0])
