@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from method_parts import mbpo
 from report import Row, report
 from rich.progress import track
 from torch import Tensor
@@ -99,6 +100,7 @@ def dyna(runs: int) -> list[Row]:
 PARTS: dict[str, Callable[[argparse.Namespace], Sequence[Row]]] = {
     "total_propagation": lambda given: total_propagation(given.repetitions),
     "dyna": lambda given: dyna(given.runs),
+    "mbpo": lambda _: mbpo.rows(),
 }
 
 

@@ -10,10 +10,12 @@ import torch
 from scipy.optimize import brentq
 from torch import Tensor
 from torch.func import jacrev, vmap
+from torch.nn.functional import silu
 
 from mbpl_control.core.errors import InvalidFieldError, SolverError
 from mbpl_control.core.validation import Array, check_positive, check_whole
 from mbpl_control.mbrl.learned_dynamics import LearnedDynamics, Transitions
+from mbpl_control.mbrl.stacked import stacked_layers, stacked_outputs
 from mbpl_control.policies.network import one_thread
 
 OWNER = "EnsembleDynamics"
@@ -97,13 +99,8 @@ class EnsembleDynamics(LearnedDynamics):
         self._rng = np.random.default_rng(seed)
         sizes = (n + m, *self.options.hidden, 2 * n)
         count = self.options.members
-        self._layers: list[Tensor] = []
-        for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
-            weights = self._rng.standard_normal((count, inputs, outputs)) / math.sqrt(inputs)
-            self._layers += [torch.tensor(weights), torch.zeros(count, 1, outputs, dtype=torch.float64)]
-        self._bounds = [torch.full((n,), bound, dtype=torch.float64) for bound in LOG_VARIANCE]
-        for part in (*self._layers, *self._bounds):
-            part.requires_grad_()
+        self._layers = stacked_layers(count, sizes, self._rng)
+        self._bounds = [torch.full((n,), bound, dtype=torch.float64).requires_grad_() for bound in LOG_VARIANCE]
         self._optimiser = torch.optim.AdamW(
             [
                 {"params": self._layers[0::2], "weight_decay": self.options.weight_decay},
@@ -192,10 +189,7 @@ class EnsembleDynamics(LearnedDynamics):
 
     def _heads(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Standardised μ and ln σ² of each member, (M, B, n) each, of inputs (M, B, n + m)."""
-        h = inputs
-        for weights, bias in zip(self._layers[:-2:2], self._layers[1:-2:2], strict=True):
-            h = torch.nn.functional.silu(torch.baddbmm(bias, h, weights))
-        y = torch.baddbmm(self._layers[-1], h, self._layers[-2])
+        y = stacked_outputs(self._layers, inputs, silu)
         lower, upper = self._bounds
         log_variance = upper - torch.nn.functional.softplus(upper - y[..., self.n :])
         return y[..., : self.n], lower + torch.nn.functional.softplus(log_variance - lower)
