@@ -10,6 +10,7 @@ import torch
 from method_parts.planning import planning_rows
 from method_parts.distillation import distillation
 from method_parts.backprop import backprop
+from method_parts import mbpo
 from report import Row, report
 from rich.progress import track
 from torch import Tensor
@@ -105,6 +106,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Sequence[Row]]] = {
     "planning": lambda _: planning_rows(),
     "distillation": lambda given: distillation(range(given.seeds)),
     "backprop": lambda given: backprop(),
+    "mbpo": lambda _: mbpo.rows(),
 }
 
 

@@ -12,10 +12,12 @@ import torch
 from scipy.optimize import brentq
 from scipy.special import expit
 from torch import Tensor
+from torch.nn.functional import silu
 
 from mbpl_control.core.errors import InvalidFieldError, SolverError
 from mbpl_control.core.validation import Array, check_positive, check_whole, float_array
 from mbpl_control.mbrl.learned_dynamics import LearnedDynamics, Transitions
+from mbpl_control.mbrl.stacked import stacked_layers, stacked_outputs
 from mbpl_control.policies.network import one_thread
 
 OWNER = "EnsembleDynamics"
@@ -99,13 +101,8 @@ class EnsembleDynamics(LearnedDynamics):
         self._rng = np.random.default_rng(seed)
         sizes = (n + m, *self.options.hidden, 2 * n)
         count = self.hypotheses = self.options.members
-        self._layers: list[Tensor] = []
-        for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
-            weights = self._rng.standard_normal((count, inputs, outputs)) / math.sqrt(inputs)
-            self._layers += [torch.tensor(weights), torch.zeros(count, 1, outputs, dtype=torch.float64)]
-        self._bounds = [torch.full((n,), bound, dtype=torch.float64) for bound in LOG_VARIANCE]
-        for part in (*self._layers, *self._bounds):
-            part.requires_grad_()
+        self._layers = stacked_layers(count, sizes, self._rng)
+        self._bounds = [torch.full((n,), bound, dtype=torch.float64).requires_grad_() for bound in LOG_VARIANCE]
         # the same memory as the layers, which Adam changes in place
         self._arrays: list[Array] = [part.detach().numpy() for part in self._layers]
         self._optimiser = torch.optim.AdamW(
@@ -274,10 +271,7 @@ class EnsembleDynamics(LearnedDynamics):
         layers, (lower, upper) = self._layers, self._bounds
         if fixed:
             layers, lower, upper = [part.detach() for part in layers], lower.detach(), upper.detach()
-        h = inputs
-        for weights, bias in zip(layers[:-2:2], layers[1:-2:2], strict=True):
-            h = torch.nn.functional.silu(torch.baddbmm(bias, h, weights))
-        y = torch.baddbmm(layers[-1], h, layers[-2])
+        y = stacked_outputs(layers, inputs, silu)
         return y[..., : self.n], _within(y[..., self.n :], lower, upper)
 
     def _outputs(self, inputs: Array) -> Array:
@@ -289,7 +283,7 @@ class EnsembleDynamics(LearnedDynamics):
         for weights, bias in zip(self._arrays[:-2:2], self._arrays[1:-2:2], strict=True):
             h = np.matmul(h, weights)
             h += bias
-            torch.nn.functional.silu(torch.from_numpy(h), inplace=True)
+            silu(torch.from_numpy(h), inplace=True)
         return np.asarray(np.matmul(h, self._arrays[-2]) + self._arrays[-1])
 
     def _means(self, states: Array, outputs: Array) -> Array:
