@@ -45,38 +45,72 @@ def hold(matrix: Any, free: Any, slip: Any, friction: Any, a: Any, force: Any, s
     largest = 1.0
     for i in range(N):
         largest = max(largest, abs(free[i]))
-        sticks[i] = 1.0 if friction[LOSS, i] > 0.0 else 0.0
-    a[:] = 0.0
+        a[i] = 0.0
+    stiff, step, left, trial = np.empty((N, N)), np.empty((N, 1)), np.empty((N, 1)), np.empty(N)
     for _ in range(100):
-        gradient = rub(matrix @ a - free, a, slip, friction, force, sticks)
-        if np.abs(gradient).max() <= 1e-13 * largest:
+        rub(matrix, free, slip, friction, a, force, sticks, step)
+        rest = 0.0
+        for i in range(N):
+            for j in range(N):
+                stiff[i, j] = matrix[i, j]
+            stiff[i, i] += sticks[i] * friction[STIFFNESS, i]
+            trial[i] = step[i, 0]
+            rest = max(rest, abs(step[i, 0]))
+        if rest <= 1e-13 * largest:
             break
-        step = np.linalg.solve(matrix + np.diag(sticks * friction[STIFFNESS]), -gradient)
-        slope = gradient @ step
+        solve_symmetric(stiff, step)
+        slope = 0.0
+        for i in range(N):
+            slope += trial[i] * step[i, 0]
         low, high, length = 0.0, 1.0, 1.0
         for _ in range(50):
-            trial = a + length * step
-            along = rub(matrix @ trial - free, trial, slip, friction, force, sticks) @ step
-            if along > -1e-12 * slope:
+            along = 0.0
+            for i in range(N):
+                trial[i] = a[i] + length * step[i, 0]
+            rub(matrix, free, slip, friction, trial, force, sticks, left)
+            for i in range(N):
+                along += left[i, 0] * step[i, 0]
+            # behind the minimum the force pulls back; at the end of a whole step it may still pull on
+            if along < -1e-12 * slope:
                 high = length
             elif length == 1.0:
                 break
             else:
                 low = length
             length = 0.5 * (low + high)
-        a += length * step
-    rub(matrix @ a - free, a, slip, friction, force, sticks)
+        for i in range(N):
+            a[i] += length * step[i, 0]
+    rub(matrix, free, slip, friction, a, force, sticks, step)
 
 
-def rub(gradient: Any, a: Any, slip: Any, friction: Any, force: Any, sticks: Any) -> Any:
-    """Friction at an acceleration into `force` and `sticks`; `gradient` of the rest with it taken off."""
+def rub(matrix: Any, free: Any, slip: Any, friction: Any, a: Any, force: Any, sticks: Any, left: Any) -> None:
+    """Friction at an acceleration into `force` and `sticks`; into `left` (n, 1) what it leaves: free + force − M a."""
     for i in range(N):
+        force[i] = sticks[i] = 0.0
         if friction[LOSS, i] > 0.0:
             wanted = -friction[STIFFNESS, i] * (a[i] + slip[i])
             force[i] = min(max(wanted, -friction[LOSS, i]), friction[LOSS, i])
             sticks[i] = 1.0 if force[i] == wanted else 0.0
-            gradient[i] -= force[i]
-    return gradient
+        left[i, 0] = free[i] + force[i]
+        for j in range(N):
+            left[i, 0] -= matrix[i, j] * a[j]
+
+
+def solve_symmetric(matrix: Any, right: Any) -> None:
+    """Solve matrix X = right in place, by L D Lᵀ of a positive definite matrix, which is lost. (n, n), (n, c)."""
+    columns = right.shape[1]
+    for k in range(N):
+        for i in range(k + 1, N):
+            share = matrix[i, k] / matrix[k, k]
+            for j in range(i, N):
+                matrix[j, i] -= share * matrix[j, k]
+            for c in range(columns):
+                right[i, c] -= share * right[k, c]
+    for k in range(N - 1, -1, -1):
+        for c in range(columns):
+            for i in range(k + 1, N):
+                right[k, c] -= matrix[i, k] * right[i, c]
+            right[k, c] /= matrix[k, k]
 
 
 def add_friction(rows: Any, effort: Any, friction: Any, lanes: int, x: Any, held: Any, sticks: Any) -> None:
@@ -124,7 +158,7 @@ def differentiate_friction(rows: Any, friction: Any, lanes: int, x: Any, held: A
         held: (n, STRIDE) from `add_friction`.
         sticks: (n, STRIDE) likewise.
     """
-    matrix, right, by_effort = np.empty((N, N)), np.empty((N, 3 * N)), np.empty((N, N))
+    matrix, force, change = np.empty((N, N)), np.empty((N, 3 * N)), np.empty(3 * N)
     for j in range(2 * N):
         for lane in range(lanes):
             x[j, lane] = rows[j, lane]
@@ -133,23 +167,26 @@ def differentiate_friction(rows: Any, friction: Any, lanes: int, x: Any, held: A
             x[2 * N + j, lane] = held[j, lane]
     inverse_derivatives(x.reshape(-1), lanes)
     for lane in range(lanes):
-        stiff = sticks[:, lane] * friction[STIFFNESS]
         for i in range(N):
+            stiff = sticks[i, lane] * friction[STIFFNESS, i]
             for j in range(N):
                 matrix[i, j] = x[INVERSE_INERTIA[i, j], lane]
-                right[i, j] = -x[INVERSE_BY_Q[i, j], lane]
-                right[i, N + j] = -x[INVERSE_BY_V[i, j], lane]
-                right[i, 2 * N + j] = 1.0 if i == j else 0.0
-                by_effort[i, j] = rows[BY_EFFORT[i, j], lane]
-            matrix[i, i] += stiff[i]
-            right[i, N + i] -= stiff[i] * friction[DRAG, i]
-        force = np.linalg.solve(matrix, right)
+                force[i, j] = -x[INVERSE_BY_Q[i, j], lane]
+                force[i, N + j] = -x[INVERSE_BY_V[i, j], lane]
+                force[i, 2 * N + j] = 1.0 if i == j else 0.0
+            matrix[i, i] += stiff
+            force[i, N + i] -= stiff * friction[DRAG, i]
+        solve_symmetric(matrix, force)
         for i in range(N):
             force[i, N + i] += friction[DRAG, i]
-            force[i] *= -stiff[i]
-        change = by_effort @ force
+            for j in range(3 * N):
+                force[i, j] *= -sticks[i, lane] * friction[STIFFNESS, i]
         for i in range(N):
+            for j in range(3 * N):
+                change[j] = 0.0
+                for k in range(N):
+                    change[j] += rows[BY_EFFORT[i, k], lane] * force[k, j]
             for j in range(N):
-                rows[BY_Q[i, j], lane] += change[i, j]
-                rows[BY_V[i, j], lane] += change[i, N + j]
-                rows[BY_EFFORT[i, j], lane] += change[i, 2 * N + j]
+                rows[BY_Q[i, j], lane] += change[j]
+                rows[BY_V[i, j], lane] += change[N + j]
+                rows[BY_EFFORT[i, j], lane] += change[2 * N + j]

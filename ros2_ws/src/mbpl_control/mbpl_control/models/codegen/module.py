@@ -17,7 +17,7 @@ ROWS_OF = {"forward": "FORWARD_", "forward_derivatives": "DERIVATIVES_", "equati
 }
 OUTPUTS_OF = {"forward": "FORWARD_", "forward_derivatives": "", "equation": "", "inverse_derivatives": "INVERSE_"}
 #: Functions of `friction`, those that are called first.
-FRICTION = ("rub", "hold", "add_friction", "differentiate_friction")
+FRICTION = ("rub", "solve_symmetric", "hold", "add_friction", "differentiate_friction")
 
 _HEAD = '''"""Dynamics of {name}, generated from its model: do not edit."""
 
