@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import mujoco
 import numpy as np
 
 from mbpl_control.core.action_definition import ActionDefinition
@@ -15,7 +16,6 @@ from mbpl_control.models.codegen.tree import Tree, read_tree
 from mbpl_control.models.dynamics import Dynamics
 from mbpl_control.models.robot import RobotModel
 
-
 #: Rotations this close to right angles are taken for such: files write π/2 with twelve digits.
 RIGHT_ANGLE = 1e-11
 
@@ -26,7 +26,24 @@ def tree_of(robot: RobotModel) -> Tree:
     Raises:
         ModelError: the robot has something this model would drop.
     """
-    return read_tree(rigid_tree.build(robot), np.array(robot.mujoco_model().dof_damping), right_angle=RIGHT_ANGLE)
+    source = robot.mujoco_model()
+    return read_tree(
+        rigid_tree.build(robot, friction=True),
+        np.array(source.dof_damping),
+        right_angle=RIGHT_ANGLE,
+        dry=np.array(source.dof_frictionloss) > 0.0,
+    )
+
+
+def friction_of(robot: RobotModel, h: float) -> Array:
+    """Dry friction as MuJoCo models it at a physics step of h, rows as `codegen.friction.LOSS` has them. (3, nv)."""
+    model = robot.mujoco_model(h)
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    out = np.zeros((3, robot.nv))
+    rows = np.flatnonzero(data.efc_type == mujoco.mjtConstraint.mjCNSTR_FRICTION_DOF)
+    out[:, data.efc_id[rows]] = data.efc_frictionloss[rows], 1.0 / data.efc_R[rows], data.efc_KBIP[rows, 1]
+    return out
 
 
 class GeneratedDynamics(Dynamics):
@@ -35,6 +52,9 @@ class GeneratedDynamics(Dynamics):
         a  = (M(q) + I_a + h D)⁻¹ (τ(u) − D v − b(q, v))
         v' = v + h a
         q' = q + h v'
+
+    with dry friction at the joints, which MuJoCo has a soft constraint for: the force that holds a joint still as far
+    as it reaches, found from M without hD (`codegen.friction.hold`).
 
     Derivatives are computed for many steps at once, and the trajectories of a line search side by side.
 
@@ -66,9 +86,11 @@ class GeneratedDynamics(Dynamics):
         self.state = robot.state
         self.action = robot.action if action is None else action
         self.substeps = check_whole("GeneratedDynamics", "substeps", substeps, 1, 100_000)
-        self.set_duration(dt)
         tree = tree_of(robot)
         self._module = library.load(tree) if tell is None else library.build(tree, tell)
+        self._dry = tree.dry
+        self._friction = np.zeros((3, robot.nv))
+        self.set_duration(dt)
         wraps = [space == "angle" for space in self.state.space.spaces[: robot.nv]]
         self._wraps = np.array(wraps, dtype=np.float64)
         self._driven = np.array(robot.actuated, dtype=np.int64)
@@ -79,6 +101,8 @@ class GeneratedDynamics(Dynamics):
         """See `Dynamics.set_duration`."""
         self.dt = check_positive("GeneratedDynamics", "dt", dt, "s")
         self._h = self.dt / self.substeps
+        if self._dry:
+            self._friction = friction_of(self.robot, self._h)
 
     def step(self, states: Array, actions: Array) -> Array:
         """See `Dynamics.step`."""
@@ -109,7 +133,8 @@ class GeneratedDynamics(Dynamics):
         """See `Dynamics.linearize`."""
         steps, n, m = len(actions), self.robot.nv, self.action.size
         a, b = np.empty((steps, 2 * n, 2 * n)), np.empty((steps, 2 * n, m))
-        self._module.linearize(plain(states), plain(actions), self._driven, self._h, self.substeps, a, b)
+        model = (self._driven, self._friction, self._h, self.substeps)
+        self._module.linearize(plain(states), plain(actions), *model, a, b)
         return a, b
 
     def _follow(self, starts: Any, nominal: Array, plan: Array, gains: Array, limits: Array) -> tuple[Array, Array]:
@@ -117,7 +142,8 @@ class GeneratedDynamics(Dynamics):
         count, steps, m = plan.shape
         states, actions = np.empty((count, steps + 1, 2 * self.robot.nv)), np.empty((count, steps, m))
         reference = (plain(starts), plain(nominal), plain(plan), plain(gains), limits)
-        self._module.follow(*reference, self._wraps, self._driven, self._h, self.substeps, states, actions)
+        model = (self._wraps, self._driven, self._friction, self._h, self.substeps)
+        self._module.follow(*reference, *model, states, actions)
         return states, actions
 
     def _limits(self, lower: Any, upper: Any) -> Array:

@@ -19,8 +19,13 @@ _DISABLED = int(
 _HINGE, _SLIDE = int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE)
 
 
-def unsupported(robot: RobotModel) -> str:
-    """Why the robot is no tree of hinges and slides with motors; empty when it is."""
+def unsupported(robot: RobotModel, friction: bool = False) -> str:
+    """Why the robot is no tree of hinges and slides with motors; empty when it is.
+
+    Args:
+        robot: any.
+        friction: whether whoever asks models dry friction at the joints.
+    """
     model = robot.mujoco_model()
     if any(int(kind) not in (_HINGE, _SLIDE) for kind in model.jnt_type):
         return "it has a ball or free joint"
@@ -29,7 +34,7 @@ def unsupported(robot: RobotModel) -> str:
     for count, what in (
         (model.neq, "equality constraints"),
         (model.ntendon, "tendons"),
-        (int(np.count_nonzero(model.dof_frictionloss)), "dry friction"),
+        (0 if friction else int(np.count_nonzero(model.dof_frictionloss)), "dry friction"),
         (int(np.count_nonzero(model.jnt_stiffness)), "joint springs"),
         (int(np.count_nonzero(model.body_gravcomp)), "gravity compensation of bodies"),
     ):
@@ -44,22 +49,26 @@ def unsupported(robot: RobotModel) -> str:
     return ""
 
 
-def check(robot: RobotModel) -> None:
+def check(robot: RobotModel, friction: bool = False) -> None:
     """Raise `ModelError` with the reason when the robot has something that would be dropped."""
-    reason = unsupported(robot)
+    reason = unsupported(robot, friction)
     if reason:
         raise ModelError(f"{robot.path}: not a rigid tree for analytic derivatives: {reason}; use the backend 'mujoco'")
 
 
-def build(robot: RobotModel) -> pinocchio.Model:
+def build(robot: RobotModel, friction: bool = False) -> pinocchio.Model:
     """The same rigid bodies, joints in MuJoCo's order, armature and frames included.
 
     A joint turns about its anchor; its Pinocchio frame sits there with the axes of the body at rest.
 
+    Args:
+        robot: any.
+        friction: whether whoever asks models dry friction at the joints; it is not part of the result.
+
     Raises:
         ModelError: the model has something that would be dropped.
     """
-    check(robot)
+    check(robot, friction)
     source = robot.mujoco_model()
     model = pinocchio.Model()
     model.name = robot.name

@@ -111,7 +111,7 @@ class Task:
         return "pinocchio" if self.why_not_generated() else "generated"
 
     def why_not_generated(self) -> str:
-        """Why the backend is not the robot's own kernels although the file would have them; empty when it is no such."""
+        """Why the robot is not modelled by kernels of its own although the file would have it so; empty otherwise."""
         if self._file.robot.backend in ("mujoco", "pinocchio") or not self._is_rigid():
             return ""
         # loads the compiler
@@ -128,8 +128,8 @@ class Task:
         """The model planners use, in the robot's own state.
 
         Args:
-            backend: "mujoco", "pinocchio" or "generated"; the task's own choice when None. Kernels that are not compiled
-                give way to Pinocchio's bindings.
+            backend: "mujoco", "pinocchio" or "generated"; the task's own choice when None. Kernels that are not
+                compiled give way to Pinocchio's bindings.
             condition: start condition that says where bodies of the scene are.
 
         Raises:

@@ -1,0 +1,1 @@
+"""Straight-line kernels of rigid-body dynamics, generated for one robot: see docs/codegen.md."""

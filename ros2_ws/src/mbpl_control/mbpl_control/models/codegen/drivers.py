@@ -14,6 +14,10 @@ import numpy as np
 STRIDE = 0
 #: Joints.
 N = 0
+#: Whether any has dry friction.
+DRY = False
+#: Rows of the kernels that friction takes.
+EQUATION_ROWS = INVERSE_ROWS = 0
 #: Rows of the kernels' arrays, and in them of inputs and outputs; inputs are q, v, effort and h in this order.
 FORWARD_ROWS = DERIVATIVES_ROWS = FORWARD_ACCELERATION = ACCELERATION = BY_Q = BY_V = BY_EFFORT = np.zeros(0, np.int64)
 
@@ -26,6 +30,14 @@ def forward_derivatives(x: Any, n: int) -> None:
     """Stand for the kernel `robot_kernels.forward_derivatives`."""
 
 
+def add_friction(rows: Any, effort: Any, friction: Any, lanes: int, x: Any, held: Any, sticks: Any) -> None:
+    """Stand for `friction.add_friction`."""
+
+
+def differentiate_friction(rows: Any, friction: Any, lanes: int, x: Any, held: Any, sticks: Any) -> None:
+    """Stand for `friction.differentiate_friction`."""
+
+
 def follow(
     starts: Any,
     nominal: Any,
@@ -34,6 +46,7 @@ def follow(
     limits: Any,
     wraps: Any,
     driven: Any,
+    friction: Any,
     h: float,
     substeps: int,
     states: Any,
@@ -49,6 +62,7 @@ def follow(
         limits: (2, m) of the action.
         wraps: (n,) 1 for a joint whose angle wraps.
         driven: (m,) the joint of each action.
+        friction: (3, n) see `friction.LOSS`; not looked at without.
         h: s of a substep.
         substeps: in a step.
         states: (L, T+1, 2n) is filled.
@@ -60,6 +74,8 @@ def follow(
     x = rows.reshape(-1)
     rows[3 * N] = h
     u = np.empty((m, STRIDE))
+    effort, held, sticks = np.zeros((N, STRIDE)), np.empty((N, STRIDE)), np.empty((N, STRIDE))
+    scratch = np.empty((EQUATION_ROWS, STRIDE))
     error = np.empty(STRIDE)
     for begin in range(0, len(starts), STRIDE):
         lanes = min(STRIDE, len(starts) - begin)
@@ -86,9 +102,11 @@ def follow(
                 row = 2 * N + driven[i]
                 for lane in range(lanes):
                     value = min(max(u[i, lane], limits[0, i]), limits[1, i])
-                    rows[row, lane] = value
+                    rows[row, lane] = effort[driven[i], lane] = value
                     actions[begin + lane, t, i] = value
             for _ in range(substeps):
+                if DRY:
+                    add_friction(rows, effort, friction, lanes, scratch, held, sticks)
                 forward(x, lanes)
                 for j in range(N):
                     a = FORWARD_ACCELERATION[j]
@@ -100,13 +118,14 @@ def follow(
                     states[begin + lane, t + 1, j] = rows[j, lane]
 
 
-def linearize(states: Any, actions: Any, driven: Any, h: float, substeps: int, a: Any, b: Any) -> None:
+def linearize(states: Any, actions: Any, driven: Any, friction: Any, h: float, substeps: int, a: Any, b: Any) -> None:
     """Derivatives A and B of each step, steps side by side, one a lane.
 
     Args:
         states: (T, 2n).
         actions: (T, m).
         driven: (m,) the joint of each action.
+        friction: (3, n) see `friction.LOSS`; not looked at without.
         h: s of a substep.
         substeps: in a step.
         a: A (T, 2n, 2n) is filled.
@@ -119,15 +138,21 @@ def linearize(states: Any, actions: Any, driven: Any, h: float, substeps: int, a
     # derivatives by (q, v, u) of q and v after the substeps so far; changes of v in one substep
     chain = np.empty((2 * N, 2 * N + m, STRIDE))
     change = np.empty((N, 2 * N + m, STRIDE))
+    effort, held, sticks = np.zeros((N, STRIDE)), np.empty((N, STRIDE)), np.empty((N, STRIDE))
+    scratch = np.empty((EQUATION_ROWS, STRIDE)), np.empty((INVERSE_ROWS, STRIDE))
     for begin in range(0, steps, STRIDE):
         lanes = min(STRIDE, steps - begin)
         for lane in range(lanes):
             for j in range(2 * N):
                 rows[j, lane] = states[begin + lane, j]
             for i in range(m):
-                rows[2 * N + driven[i], lane] = actions[begin + lane, i]
+                rows[2 * N + driven[i], lane] = effort[driven[i], lane] = actions[begin + lane, i]
         for s in range(substeps):
+            if DRY:
+                add_friction(rows, effort, friction, lanes, scratch[0], held, sticks)
             forward_derivatives(x, lanes)
+            if DRY:
+                differentiate_friction(rows, friction, lanes, scratch[1], held, sticks)
             if substeps == 1:
                 write(rows, driven, h, a[begin : begin + lanes], b[begin : begin + lanes])
                 break

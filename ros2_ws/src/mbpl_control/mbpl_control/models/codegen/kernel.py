@@ -61,13 +61,14 @@ class Kernel:
         return out
 
 
-def generate(name: str, inputs: Mapping[str, Symbols], outputs: Mapping[str, Symbols]) -> Kernel:
+def generate(name: str, inputs: Mapping[str, Symbols], outputs: Mapping[str, Symbols], shared: bool = True) -> Kernel:
     """The kernel that computes arrays of expressions from arrays of inputs.
 
     Args:
         name: of the kernel's function.
         inputs: arrays of inputs of one graph, by name.
         outputs: arrays of expressions and numbers, by name.
+        shared: whether outputs that are equal share a row; if not, the caller may write into them.
     """
     row_of: dict[int, int] = {}
     input_rows = {}
@@ -77,25 +78,34 @@ def generate(name: str, inputs: Mapping[str, Symbols], outputs: Mapping[str, Sym
         for symbol in array.flat:
             row_of[symbol.number] = count
             count += 1
+    #: rows that are filled with a number, or with what another row has
+    fixed: dict[int, float | int] = {}
     constants: dict[float, int] = {}
     output_rows = {}
-    wanted: list[Expression] = []
+    wanted: dict[int, Expression] = {}
     for key, array in outputs.items():
         rows = np.empty(array.shape, dtype=np.int64)
         for index, value in np.ndenumerate(array):
             known: dict[Any, int] = row_of if isinstance(value, Expression) else constants
             identity = value.number if isinstance(value, Expression) else float(value)
-            if identity not in known:
-                known[identity] = count
-                count += 1
-                if isinstance(value, Expression):
-                    wanted.append(value)
-            rows[index] = known[identity]
+            again = identity in known
+            if again and shared:
+                rows[index] = known[identity]
+                continue
+            rows[index] = count
+            if not isinstance(value, Expression):
+                fixed[count] = identity
+            elif again:
+                fixed[count] = known[identity]
+            elif value.operation != INPUT:
+                wanted[identity] = value
+            known.setdefault(identity, count)
+            count += 1
         output_rows[key] = rows
-    pieces = cut(wanted)
+    pieces = cut(list(wanted.values()))
     writer = _Writer(name, row_of, count)
     texts = [writer.piece(number, piece) for number, piece in enumerate(pieces)]
-    texts.append(writer.whole(len(pieces), constants))
+    texts.append(writer.whole(len(pieces), fixed))
     operations = sum(sum(node.operation != NEGATE for node in piece.nodes) for piece in pieces)
     return Kernel(name, input_rows, output_rows, writer.rows, "\n\n".join(texts), len(pieces), operations)
 
@@ -151,13 +161,15 @@ class _Writer:
         self._free += [self._row_of[n] for n in piece.ends if n not in self._kept]
         return "\n".join(lines)
 
-    def whole(self, count: int, constants: Mapping[float, int]) -> str:
-        """Text of the function that calls all pieces in turn."""
+    def whole(self, count: int, fixed: Mapping[int, float | int]) -> str:
+        """Text of the function that calls all pieces in turn, and fills rows with numbers and with other rows."""
         lines = ["@whole", f"def {self.name}(x, n):"]
-        if constants:
-            lines.append(f"    for i in lanes(min(n, {STRIDE})):")
-            lines += [f"        x[i + {row * STRIDE}] = {value!r}" for value, row in constants.items()]
         lines += [f"    {self.name}_{number}(x, n)" for number in range(count)]
+        if fixed:
+            lines.append(f"    for i in lanes(min(n, {STRIDE})):")
+        for row, value in fixed.items():
+            source = f"x[i + {value * STRIDE}]" if isinstance(value, int) else repr(value)
+            lines.append(f"        x[i + {row * STRIDE}] = {source}")
         return "\n".join(lines)
 
     def _at(self, node: Expression) -> str:

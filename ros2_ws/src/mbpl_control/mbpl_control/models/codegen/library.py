@@ -25,8 +25,9 @@ Tell = Callable[[str, int, int], None]
 #: Arguments of what is compiled, as numba writes them.
 SIGNATURES: Mapping[str, str] = {
     "follow": "void(float64[:,::1], float64[:,::1], float64[:,:,::1], float64[:,:,::1], float64[:,::1], float64[::1], "
-    "int64[::1], float64, int64, float64[:,:,::1], float64[:,:,::1])",
-    "linearize": "void(float64[:,::1], float64[:,::1], int64[::1], float64, int64, float64[:,:,::1], float64[:,:,::1])",
+    "int64[::1], float64[:,::1], float64, int64, float64[:,:,::1], float64[:,:,::1])",
+    "linearize": "void(float64[:,::1], float64[:,::1], int64[::1], float64[:,::1], float64, int64, float64[:,:,::1], "
+    "float64[:,:,::1])",
 }
 
 #: Modules of this process by path: two models of one robot share theirs.

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mbpl_control.models.codegen import drivers
-from mbpl_control.models.codegen.kernel import STRIDE, Kernel
+from mbpl_control.models.codegen import drivers, friction
+from mbpl_control.models.codegen.kernel import STRIDE
 from mbpl_control.models.codegen.robot_kernels import KERNELS
 from mbpl_control.models.codegen.tree import Tree
 
-#: What is compiled of a robot: the functions that are called from outside, with the kernels and helpers each needs.
-ENTRIES = {"follow": ("forward", []), "linearize": ("forward_derivatives", ["write", "multiply"])}
+#: What the constants are called that the drivers know rows by: their number, and those of each output.
+ROWS_OF = {"forward": "FORWARD_", "forward_derivatives": "DERIVATIVES_", "equation": "EQUATION_"} | {
+    "inverse_derivatives": "INVERSE_"
+}
+OUTPUTS_OF = {"forward": "FORWARD_", "forward_derivatives": "", "equation": "", "inverse_derivatives": "INVERSE_"}
+#: Functions of `friction`, those that are called first.
+FRICTION = ("rub", "solve_symmetric", "hold", "add_friction", "differentiate_friction")
 
 _HEAD = '''"""Dynamics of {name}, generated from its model: do not edit."""
 
@@ -40,24 +44,31 @@ def piece(function):
 
 def module_source(tree: Tree) -> str:
     """Text of the module."""
-    kernels = {name: KERNELS[name](tree) for name in ("forward", "forward_derivatives")}
+    names = ["forward", "forward_derivatives", *(["equation", "inverse_derivatives"] if tree.dry else [])]
+    kernels = {name: KERNELS[name](tree) for name in names}
+    head, parts = [_HEAD.format(name=tree.name)], []
     constants = {
         "STRIDE": str(STRIDE),
         "N": str(tree.size),
-        "FORWARD_ROWS": str(kernels["forward"].rows),
-        "FORWARD_ACCELERATION": _array(kernels["forward"].outputs["acceleration"]),
-        "DERIVATIVES_ROWS": str(kernels["forward_derivatives"].rows),
+        "DRY": str(tree.dry),
+        "EQUATION_ROWS": "0",
+        "INVERSE_ROWS": "0",
     }
-    for name, rows in kernels["forward_derivatives"].outputs.items():
-        constants[name.upper()] = _array(rows)
-    parts = [_HEAD.format(name=tree.name)]
-    parts.append("\n".join(f"{name} = {text}" for name, text in constants.items()))
-    for name, (kernel, helpers) in ENTRIES.items():
-        parts.append(kernels[kernel].source)
-        parts += [f"@helper\n{inspect.getsource(getattr(drivers, helper))}" for helper in helpers]
-        parts.append(f"@entry\n{inspect.getsource(getattr(drivers, name))}")
-    return "\n\n".join(parts)
+    for name, kernel in kernels.items():
+        constants[f"{ROWS_OF[name]}ROWS"] = str(kernel.rows)
+        for output, rows in kernel.outputs.items():
+            constants[f"{OUTPUTS_OF[name]}{output.upper()}"] = f"np.array({rows.tolist()}, dtype=np.int64)"
+        parts.append(kernel.source)
+    if tree.dry:
+        constants |= {"LOSS": str(friction.LOSS), "STIFFNESS": str(friction.STIFFNESS), "DRAG": str(friction.DRAG)}
+    # without friction, those that stand for its functions, which are not called
+    source = friction if tree.dry else drivers
+    parts += [_copied("helper", getattr(source, name)) for name in FRICTION if hasattr(source, name)]
+    parts += [_copied("helper", function) for function in (drivers.write, drivers.multiply)]
+    parts += [_copied("entry", function) for function in (drivers.follow, drivers.linearize)]
+    head.append("\n".join(f"{name} = {text}" for name, text in constants.items()))
+    return "\n\n".join(head + parts)
 
 
-def _array(rows: NDArray[np.int64]) -> str:
-    return f"np.array({rows.tolist()}, dtype=np.int64)"
+def _copied(decorator: str, function: Callable[..., Any]) -> str:
+    return f"@{decorator}\n{inspect.getsource(function)}"

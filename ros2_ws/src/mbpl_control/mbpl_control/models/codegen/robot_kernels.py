@@ -82,7 +82,8 @@ def forward_derivatives(tree: Tree) -> Kernel:
     by_q, by_v = body.effort_derivatives(tree, state.where, state.bodies, sums, moving, total)
     by_effort = body.inverse(tree, lower, reciprocal)
     outputs = {"acceleration": a, "by_q": -product(by_effort, by_q), "by_v": -product(by_effort, by_v)}
-    return generate("forward_derivatives", state.inputs, {**outputs, "by_effort": by_effort})
+    # the friction of joints is added to what comes out
+    return generate("forward_derivatives", state.inputs, {**outputs, "by_effort": by_effort}, shared=not tree.dry)
 
 
 def inverse(tree: Tree) -> Kernel:
@@ -106,6 +107,15 @@ def inverse_derivatives(tree: Tree) -> Kernel:
     inertia = body.inertia_matrix(tree, state.where, sums)
     outputs = {"effort": state.efforts(total, a), "by_q": by_q, "by_v": by_v, "inertia": inertia}
     return generate("inverse_derivatives", state.inputs, outputs)
+
+
+def equation(tree: Tree) -> Kernel:
+    """The equation of motion: inertia M + I_a (n, n), and bias b(q, v) + D v (n,). Inputs q, v."""
+    state = _State.of(tree, "v")
+    none = symbols(np.zeros(tree.size))
+    inertia = body.inertia_matrix(tree, state.where, body.composite(tree, state.bodies))
+    _, total = state.moving(none)
+    return generate("equation", state.inputs, {"inertia": inertia, "bias": state.efforts(total, none)})
 
 
 def frames(tree: Tree) -> Kernel:
@@ -134,7 +144,8 @@ def frames(tree: Tree) -> Kernel:
 
 #: The kernels by name.
 KERNELS: dict[str, Callable[[Tree], Kernel]] = {
-    function.__name__: function for function in (forward, forward_derivatives, inverse, inverse_derivatives, frames)
+    function.__name__: function
+    for function in (forward, forward_derivatives, inverse, inverse_derivatives, equation, frames)
 }
 
 

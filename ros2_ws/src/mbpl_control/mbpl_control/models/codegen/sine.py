@@ -10,8 +10,8 @@ from math import factorial
 
 from mbpl_control.models.codegen.expression import Expression, Scalar, floor
 
-#: Angles, rad, up to which both results are right to `ACCURACY`: those of fewer than 2²² quarter turns. Beyond that, the
-#: error grows with the angle.
+#: Angles, rad, up to which both results are right to `ACCURACY`: those of fewer than 2²² quarter turns. Beyond that,
+#: the error grows with the angle.
 RANGE = 6.5e6
 #: Largest absolute error within `RANGE`.
 ACCURACY = 4e-16

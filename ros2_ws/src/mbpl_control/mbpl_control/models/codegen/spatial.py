@@ -121,7 +121,7 @@ class Inertia:
 
 @dataclass(frozen=True)
 class Coriolis:
-    r"""How the force I a + w ×* I w on a body that moves with w changes with w: the matrix
+    r"""How the force I a + w ×* I w on a body that moves with w changes with w: a matrix.
 
         C = w×* I − I w× + (I w) ×̄* = [ Σ − k×   0 ]
                                        [ −2 p×    0 ]

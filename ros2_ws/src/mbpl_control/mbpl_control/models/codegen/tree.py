@@ -27,6 +27,7 @@ class Joint:
         rotational: (3, 3) inertia about the centre of mass in its frame's axes, kg m².
         armature: inertia of the motor as the joint feels it, kg m² or kg.
         damping: N·m·s/rad or N·s/m.
+        dry: whether it has dry friction.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Joint:
     rotational: Array
     armature: float
     damping: float
+    dry: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,10 @@ class Tree:
         """Number of joints."""
         return len(self.joints)
 
-    def subtree(self, i: int) -> list[int]:
-        """Joint i and those that hang on it, in order."""
-        found = {i}
-        for k in range(i + 1, self.size):
-            if self.joints[k].parent in found:
-                found.add(k)
-        return sorted(found)
+    @property
+    def dry(self) -> bool:
+        """Whether a joint has dry friction."""
+        return any(joint.dry for joint in self.joints)
 
     def path(self, i: int) -> list[int]:
         """Joint i and those it hangs on, from i to the root."""
@@ -104,6 +103,7 @@ def read_tree(
     damping: Array | None = None,
     frames: tuple[str, ...] = (),
     right_angle: float = ROUNDING,
+    dry: Array | None = None,
 ) -> Tree:
     """The tree of a Pinocchio model, its armature included.
 
@@ -111,8 +111,9 @@ def read_tree(
         model: joints that turn or slide, each of one degree of freedom, on a fixed base.
         damping: (nv,) N·m·s/rad or N·s/m; none when None.
         frames: names of frames whose place in the tree is kept.
-        right_angle: entries of rotations that are this close to 0, 1 or −1 are taken for that. Files that write π/2 with
-            twelve digits are 1e-11 away, and every entry that is no zero costs operations.
+        right_angle: entries of rotations that are this close to 0, 1 or −1 are taken for that. Files that write π/2
+            with twelve digits are 1e-11 away, and every entry that is no zero costs operations.
+        dry: (nv,) which joints have dry friction; none when None.
 
     Raises:
         ModelError: a joint is of another kind, or not exactly one frame has such a name.
@@ -145,6 +146,7 @@ def read_tree(
                 rotational=_without_rounding(_symmetric(turn.T @ inertia.inertia @ turn)),
                 armature=float(model.armature[velocity]),
                 damping=0.0 if damping is None else float(damping[velocity]),
+                dry=dry is not None and bool(dry[velocity]),
             )
         )
         turns.append(turn)
