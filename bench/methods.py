@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from method_parts.planning import planning_rows
-from method_parts.distillation import distillation
-from method_parts.backprop import backprop
 from method_parts import mbpo
+from method_parts.backprop import backprop
+from method_parts.distillation import distillation
+from method_parts.planning import planning_rows
 from report import Row, report
 from rich.progress import track
 from torch import Tensor

@@ -98,7 +98,7 @@ def generate(name: str, inputs: Mapping[str, Symbols], outputs: Mapping[str, Sym
             elif again:
                 fixed[count] = known[identity]
             elif value.operation != INPUT:
-                wanted[identity] = value
+                wanted[value.number] = value
             known.setdefault(identity, count)
             count += 1
         output_rows[key] = rows

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pinocchio
+from numpy.typing import NDArray
 
 from mbpl_control.core.errors import ModelError
 from mbpl_control.core.validation import Array
@@ -103,7 +104,7 @@ def read_tree(
     damping: Array | None = None,
     frames: tuple[str, ...] = (),
     right_angle: float = ROUNDING,
-    dry: Array | None = None,
+    dry: NDArray[np.bool_] | None = None,
 ) -> Tree:
     """The tree of a Pinocchio model, its armature included.
 
