@@ -24,7 +24,7 @@ STATE = StateDefinition(
     (
         StateBlock("joint_positions", ("shoulder", "elbow"), ("angle", "angle"), ("rad", "rad")),
         StateBlock("joint_velocities", ("shoulder", "elbow"), ("euclidean", "euclidean"), ("rad/s", "rad/s")),
-        StateBlock("frame_offset", ("tip.x", "tip.y"), ("euclidean", "euclidean"), ("m", "m")),
+        StateBlock("target", ("goal.x", "goal.y"), ("euclidean", "euclidean"), ("m", "m")),
     )
 )
 ACTION = ActionDefinition(
@@ -53,19 +53,14 @@ def accelerations(q: Tensor, rates: Tensor, torques: Tensor) -> Tensor:
     return torch.stack([m22 * f1 - m12 * f2, m11 * f2 - m12 * f1], dim=1) / determinant[:, None]
 
 
-def goals(states: Array) -> Array:
-    """Where the goal of each state is, m. (N, 6) → (N, 2)."""
-    return np.asarray(tip(torch.from_numpy(states[:, :2])).numpy() + states[:, 4:])
-
-
 def quadrant(states: Array) -> Indices:
     """Quadrant of each state's goal about the shoulder, 0 to 3 counter-clockwise. (N, 6) → (N,)."""
-    where = goals(states)
+    where = states[:, 4:]
     return np.where(where[:, 1] >= 0.0, np.where(where[:, 0] >= 0.0, 0, 1), np.where(where[:, 0] < 0.0, 2, 3))
 
 
 def two_link_reacher() -> BatchProblem:
-    r"""The tip goes to a goal between 0.4 and 0.9 m from the shoulder and stays; x = (q, q̇, goal − tip).
+    r"""The tip goes to a goal between 0.4 and 0.9 m from the shoulder and stays; x = (q, q̇, goal).
 
         q̇' = q̇ + Δt q̈,   q' = q + Δt q̇',   r = −‖goal − tip'‖ − 10⁻² ‖u / u_max‖²
 
@@ -77,16 +72,15 @@ def two_link_reacher() -> BatchProblem:
         q = POSE + AROUND * rng.uniform(-1.0, 1.0, (count, 2))
         angle, radius = rng.uniform(-np.pi, np.pi, count), rng.uniform(*RADII, count)
         goal = radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)])
-        return np.column_stack([q, np.zeros((count, 2)), goal - tip(torch.from_numpy(q)).numpy()])
+        return np.column_stack([q, np.zeros((count, 2)), goal])
 
     def successors(x: Tensor, u: Tensor) -> Tensor:
-        q, rates, offset = x[:, :2], x[:, 2:4], x[:, 4:]
+        q, rates, goal = x[:, :2], x[:, 2:4], x[:, 4:]
         rates = rates + DT * accelerations(q, rates, u)
-        after = q + DT * rates
-        return torch.cat([after, rates, offset + tip(q) - tip(after)], dim=1)
+        return torch.cat([q + DT * rates, rates, goal], dim=1)
 
     def reward(_: Tensor, u: Tensor, after: Tensor) -> Tensor:
         effort = (u / torch.from_numpy(TORQUE)).square().sum(dim=1)
-        return -after[:, 4:].norm(dim=1) - 1e-2 * effort
+        return -(after[:, 4:] - tip(after[:, :2])).norm(dim=1) - 1e-2 * effort
 
     return BatchProblem("two-link reacher", STATE, ACTION, DT, STEPS, starts, successors, reward)
