@@ -78,7 +78,8 @@ class ReplayBuffer:
         for name, array in (("rewards", rewards), ("ended", ended)):
             if np.shape(array) != (count,) or not np.isfinite(array).all():
                 raise InvalidFieldError(OWNER, name, f"shape {np.shape(array)}", f"finite, of shape ({count},)")
-        rows = np.column_stack([transitions.states, transitions.actions, transitions.successors, rewards, ended])
+        parts = [transitions.states, transitions.actions, transitions.successors, rewards, ended]
+        rows = np.column_stack([np.asarray(part, dtype=np.float64) for part in parts])
         self._put(rows)
 
     def _put(self, rows: Array) -> None:
