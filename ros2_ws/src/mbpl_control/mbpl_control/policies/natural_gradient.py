@@ -86,10 +86,10 @@ class FisherProduct:
     ) -> None:
         """Evaluate the network once, for all products."""
         self._metric = metric
-        mean, self._pull = vjp(mean_fn, parameters)
+        self._pull = vjp(mean_fn, parameters)[1]
         # w ↦ Jᵀ w is linear, so that its own transpose is J at any w: both products go through graphs that are there,
         # where forward mode would evaluate the network anew for each
-        self._push = vjp(lambda w: self._pull(w)[0], torch.zeros_like(mean))[1]
+        self._push = vjp(lambda w: self._pull(w)[0], torch.zeros_like(mean_fn(parameters)))[1]
 
     def __call__(self, v: Tensor) -> Tensor:
         """F v. (P,) → (P,)."""
