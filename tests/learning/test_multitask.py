@@ -22,13 +22,13 @@ pytestmark = pytest.mark.timeout(1800)  # s; a machine may be slow, and speed is
 def test_a_student_of_five_has_their_return_at_a_tenth_of_their_parameters_and_soft_targets_teach_it_best() -> None:
     found = [taught(seed) for seed in SEEDS]
     own, teachers, _, drawn = (
-        np.array([(each.returns[student.name], -each.off[student.name]) for each in found]) for student in STUDENTS
+        np.array([(each.returns[student.name], each.off[student.name]) for each in found]) for student in STUDENTS
     )
     whole = np.array([each.returns["ensemble"] for each in found])
     assert (own[:, 0] / whole).min() >= 0.95, found
-    # of return and agreement where it goes
-    assert (own.mean(axis=0) > drawn.mean(axis=0)).all(), found
-    assert (own.mean(axis=0) > teachers.mean(axis=0)).all(), found
+    # how well they agree with their teachers where they go
+    assert (own[:, 1] < drawn[:, 1]).all(), found
+    assert own[:, 1].mean() < teachers[:, 1].mean(), found
 
 
 def test_one_network_does_what_three_teachers_did_and_learns_a_fourth_mass_sooner() -> None:
