@@ -1,5 +1,7 @@
 """iLQR against Crocoddyl's FDDP: Panda reach, the same model, cost and first guess, one thread each, taking turns.
 
+Ours is measured twice, by the robot's generated kernels and by Pinocchio's bindings; with --no-peer these two alone.
+
 Both solve from the same first guess until the cost is within 1e-6 of the optimum. The number of iterations that takes
 is found first; then solves of exactly that many iterations are timed in turns, so that whatever else the machine does
 meets both alike. Before anything is timed, the two must agree on the cost of the first guess, on every step of the
@@ -23,6 +25,7 @@ import sys  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
+from contextlib import ExitStack  # noqa: E402
 from dataclasses import replace  # noqa: E402
 from pathlib import Path  # noqa: E402
 from types import TracebackType  # noqa: E402
@@ -37,6 +40,8 @@ from mbpl_control.costs.frames import FramePositionCost  # noqa: E402
 from mbpl_control.costs.points import JointColumns, KinematicPoints  # noqa: E402
 from mbpl_control.costs.quadratic import ActionCost, StateCost  # noqa: E402
 from mbpl_control.costs.sum_cost import SumCost  # noqa: E402
+from mbpl_control.models.dynamics import Dynamics  # noqa: E402
+from mbpl_control.models.generated_dynamics import GeneratedDynamics  # noqa: E402
 from mbpl_control.models.pinocchio_dynamics import PinocchioDynamics  # noqa: E402
 from mbpl_control.models.resources import resolve  # noqa: E402
 from mbpl_control.models.robot import RobotModel  # noqa: E402
@@ -58,6 +63,8 @@ PROBLEM: dict[str, Any] = {
     "final_position": 1000.0,
     "final_velocity": 1.0,
 }
+#: What our own sides are called.
+GENERATED, BINDINGS = "mbpl iLQR", "mbpl iLQR by the bindings"
 #: Both must reach the optimum within this, relative; it is also what "the same cost" means.
 SAME = 1e-6
 
@@ -71,13 +78,19 @@ class Ours:
 
     Args:
         problem: as `PROBLEM`, with "urdf", "start" and "gravity".
+        robot: of the problem.
+        generated: whether by generated kernels, which are compiled if they are not yet, or by the bindings.
     """
 
-    def __init__(self, problem: dict[str, Any], robot: RobotModel) -> None:
+    def __init__(self, problem: dict[str, Any], robot: RobotModel, generated: bool) -> None:
         """Build dynamics and cost."""
         n, m = robot.nv, robot.action.size
         unlimited = replace(robot.action, lower=np.full(m, -np.inf), upper=np.full(m, np.inf))
-        self.dynamics = PinocchioDynamics(robot, problem["dt"], 1, unlimited)
+        self.dynamics: Dynamics
+        if generated:
+            self.dynamics = GeneratedDynamics(robot, problem["dt"], 1, unlimited, tell=tell)
+        else:
+            self.dynamics = PinocchioDynamics(robot, problem["dt"], 1, unlimited)
         self.start = np.array(problem["start"])
         self.actions = np.tile(problem["gravity"], (problem["steps"], 1))
 
@@ -185,80 +198,115 @@ def prepare(directory: Path) -> tuple[dict[str, Any], RobotModel]:
     return problem, robot
 
 
-def agree(ours: Ours, peer: Peer) -> tuple[float, int, int]:
-    """Check that both solve one problem; the optimum, and the iterations each takes to come within `SAME` of it.
+def tell(what: str, done: int, total: int) -> None:
+    """Say how far the compilation is."""
+    print(f"kernels: {what} ({done} of {total})", file=sys.stderr)
+
+
+def check(what: str, difference: float, limit: float) -> None:
+    """Raise `Disagreement` unless a difference is within its limit."""
+    if not difference <= limit:
+        raise Disagreement(f"{what} differs by {difference:.3g}; at most {limit:g} is allowed")
+
+
+def agree(sides: dict[str, Ours], peer: Peer | None) -> tuple[float, dict[str, int], int]:
+    """Check that all solve one problem; the optimum, and the iterations each takes to come within `SAME` of it.
 
     Raises:
         Disagreement: they do not.
     """
-
-    def check(what: str, difference: float, limit: float) -> None:
-        if not difference <= limit:
-            raise Disagreement(f"{what} differs by {difference:.3g}; at most {limit:g} is allowed")
-
-    theirs = peer.ask("trace", 200)
-    result = ours.solver(200).solve(ours.start, ours.actions)
-    first = float(ours.cost.evaluate(ours.dynamics.rollout(ours.start, ours.actions), ours.actions).sum())
-    check("the cost of the first guess (relative)", abs(first / theirs["first_cost"] - 1.0), 1e-9)
-    states, actions = np.array(theirs["states"]), np.array(theirs["actions"])
-    check("a step of the model", float(np.abs(ours.dynamics.step(states[:-1], actions) - states[1:]).max()), 1e-9)
-    last = theirs["costs"][-1]
-    evaluated = float(ours.cost.evaluate(states, actions).sum())
-    check("the cost of one trajectory (relative)", abs(evaluated / last - 1.0), 1e-9)
-    check("the optimum (relative)", abs(result.cost / last - 1.0), SAME)
-    best = min(result.cost, last)
+    bindings = sides[BINDINGS]
+    results = {name: side.solver(200).solve(side.start, side.actions) for name, side in sides.items()}
+    best = min(result.cost for result in results.values())
+    states, actions = results[BINDINGS].states, results[BINDINGS].actions
+    theirs: dict[str, Any] = {"costs": []}
+    if peer is not None:
+        theirs = peer.ask("trace", 200)
+        first = float(
+            bindings.cost.evaluate(bindings.dynamics.rollout(bindings.start, bindings.actions), bindings.actions).sum()
+        )
+        check("the cost of the first guess (relative)", abs(first / theirs["first_cost"] - 1.0), 1e-9)
+        states, actions = np.array(theirs["states"]), np.array(theirs["actions"])
+        last = theirs["costs"][-1]
+        evaluated = float(bindings.cost.evaluate(states, actions).sum())
+        check("the cost of one trajectory (relative)", abs(evaluated / last - 1.0), 1e-9)
+        best = min(best, last)
+        check("the peer's optimum (relative)", abs(last / best - 1.0), SAME)
+    for name, side in sides.items():
+        check(f"a step of {name}", float(np.abs(side.dynamics.step(states[:-1], actions) - states[1:]).max()), 1e-9)
+        check(f"the optimum of {name} (relative)", abs(results[name].cost / best - 1.0), SAME)
 
     def needed(costs: list[float]) -> int:
         return 1 + int(np.argmax(np.array(costs) <= best * (1.0 + SAME)))
 
-    return best, needed([i.cost for i in result.iterations]), needed(theirs["costs"])
+    counts = {name: needed([i.cost for i in result.iterations]) for name, result in results.items()}
+    return best, counts, needed(theirs["costs"]) if peer else 0
 
 
-def measure(ours: Ours, peer: Peer, counts: tuple[int, int], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each figure in each round, the two sides taking turns."""
-    solver = ours.solver(counts[0])
+def measure(
+    sides: dict[str, Ours], peer: Peer | None, counts: dict[str, int], theirs: int, rounds: int
+) -> dict[str, list[float]]:
+    """Seconds of each figure in each round, all sides taking turns."""
+    solvers = {name: side.solver(counts[name]) for name, side in sides.items()}
     samples: dict[str, list[float]] = {}
     gc.collect()
     gc.disable()
     for round_ in track(range(-3, rounds), "solving in turns", console=Console(stderr=True), transient=True):
-        begin = time.perf_counter()
-        result = solver.solve(ours.start, ours.actions)
-        mine = time.perf_counter() - begin
-        theirs = peer.ask("solve", counts[1])
-        figures = {"ours": mine, "theirs": theirs["seconds"], "ratio": mine / theirs["seconds"]}
-        figures |= {f"ours {k}": v for k, v in ours.phases(result.states, result.actions, result.gains).items()}
-        figures |= {f"theirs {k}": v for k, v in peer.ask("phases").items()}
+        figures: dict[str, float] = {}
+        for name, side in sides.items():
+            begin = time.perf_counter()
+            result = solvers[name].solve(side.start, side.actions)
+            figures[f"{name} solve"] = time.perf_counter() - begin
+            phases = side.phases(result.states, result.actions, result.gains)
+            figures |= {f"{name} {phase}": seconds for phase, seconds in phases.items()}
+        figures["generated over bindings"] = figures[f"{GENERATED} solve"] / figures[f"{BINDINGS} solve"]
+        if peer is not None:
+            figures["theirs"] = peer.ask("solve", theirs)["seconds"]
+            figures |= {f"ratio {name}": figures[f"{name} solve"] / figures["theirs"] for name in sides}
+            figures |= {f"theirs {k}": v for k, v in peer.ask("phases").items()}
         if round_ < 0:
             continue
-        for name, value in figures.items():
-            samples.setdefault(name, []).append(value)
+        for figure, value in figures.items():
+            samples.setdefault(figure, []).append(value)
     gc.enable()
     return samples
 
 
-def rows(samples: dict[str, list[float]], counts: tuple[int, int], peer: str) -> list[Row]:
-    """The table: times in ms, medians of all rounds."""
+def rows(samples: dict[str, list[float]], counts: dict[str, int], theirs: int, peer: str) -> list[Row]:
+    """The table: times in ms, medians of all rounds; without rows of the peer where its name is empty."""
 
     def ms(name: str, *keys: str, per: int = 1) -> Row:
         total = sum(np.array(samples[key]) for key in keys)
         return Row.of_samples(name, (1e3 / per * np.asarray(total)).tolist(), "ms")
 
-    return [
-        Row.of_samples("ratio per solve", samples["ratio"], "1", target=1.0),
-        ms("mbpl iLQR: time to the same cost", "ours"),
-        ms(f"{peer}: time to the same cost", "theirs"),
-        Row("mbpl iLQR: iterations to the same cost", counts[0], "1"),
-        Row(f"{peer}: iterations to the same cost", counts[1], "1"),
-        ms("mbpl iLQR: time per iteration", "ours", per=counts[0]),
-        ms(f"{peer}: time per iteration", "theirs", per=counts[1]),
-        ms("mbpl iLQR: derivatives of model and cost", "ours linearize", "ours quadratize"),
-        ms(f"{peer}: derivatives of model and cost", "theirs derivatives"),
-        ms("mbpl iLQR: backward pass", "ours backward"),
-        ms(f"{peer}: backward pass", "theirs backward"),
-        ms("mbpl iLQR: forward pass", "ours rollout", "ours evaluate"),
-        ms(f"{peer}: forward pass", "theirs forward"),
-        ms("mbpl iLQR: forward pass and derivatives at once", "ours rollout_linearized", "ours quadratize"),
-    ]
+    steps = PROBLEM["steps"]
+    table = [Row.of_samples("generated kernels over bindings, per solve", samples["generated over bindings"], "1")]
+    if peer:
+        table.insert(0, Row.of_samples("ratio per solve", samples[f"ratio {GENERATED}"], "1", target=0.2))
+        table.append(Row.of_samples("ratio per solve by the bindings", samples[f"ratio {BINDINGS}"], "1"))
+        table += [
+            ms(f"{peer}: time to the same cost", "theirs"),
+            Row(f"{peer}: iterations to the same cost", theirs, "1"),
+        ]
+        table.append(ms(f"{peer}: time per iteration", "theirs", per=theirs))
+        for phase in ("derivatives", "backward", "forward"):
+            table.append(ms(f"{peer}: {phase}", f"theirs {phase}"))
+    derivatives = 1e6 / steps * np.array(samples[f"{GENERATED} linearize"])
+    table.append(
+        Row.of_samples(f"{GENERATED}: derivatives of the model, a knot", derivatives.tolist(), "us", target=2.0)
+    )
+    for name, count in counts.items():
+        table += [
+            ms(f"{name}: time to the same cost", f"{name} solve"),
+            Row(f"{name}: iterations to the same cost", count, "1"),
+            ms(f"{name}: time per iteration", f"{name} solve", per=count),
+            ms(f"{name}: derivatives of model and cost", f"{name} linearize", f"{name} quadratize"),
+            ms(f"{name}: derivatives of the model", f"{name} linearize"),
+            ms(f"{name}: backward pass", f"{name} backward"),
+            ms(f"{name}: forward pass", f"{name} rollout", f"{name} evaluate"),
+            ms(f"{name}: forward pass and derivatives at once", f"{name} rollout_linearized", f"{name} quadratize"),
+        ]
+    return table
 
 
 def main() -> int:
@@ -267,32 +315,35 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=40, help="turns that are measured")
     python = ROOT / ".venv-crocoddyl/bin/python"
     parser.add_argument("--peer", type=Path, default=python, help="Python that has Crocoddyl")
+    parser.add_argument("--no-peer", action="store_true", help="compare generated kernels and bindings alone")
     arguments = parser.parse_args()
-    if not arguments.peer.exists():
+    if not arguments.no_peer and not arguments.peer.exists():
         print(f"{arguments.peer} does not exist; `make bench-ilqr` makes it, or name one by --peer", file=sys.stderr)
         return 2
     load = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
         problem, robot = prepare(Path(directory))
-        ours = Ours(problem, robot)
-        with Peer(arguments.peer, Path(directory) / "problem.json") as peer:
-            try:
-                best, *needed = agree(ours, peer)
-            except Disagreement as error:
-                print(f"nothing to compare: {error}", file=sys.stderr)
-                return 1
-            counts = (needed[0], needed[1])
-            name = f"{peer.who['name']} {peer.who['version']} FDDP"
-            samples = measure(ours, peer, counts, arguments.rounds)
+        sides = {GENERATED: Ours(problem, robot, True), BINDINGS: Ours(problem, robot, False)}
+        peer = None
+        if not arguments.no_peer:
+            peer = stack.enter_context(Peer(arguments.peer, Path(directory) / "problem.json"))
+        try:
+            best, counts, theirs = agree(sides, peer)
+        except Disagreement as error:
+            print(f"nothing to compare: {error}", file=sys.stderr)
+            return 1
+        who = {} if peer is None else peer.who
+        name = f"{who['name']} {who['version']} FDDP" if who else ""
+        samples = measure(sides, peer, counts, theirs, arguments.rounds)
     details = {
         "problem": PROBLEM,
         "optimum": best,
         "same_cost": SAME,
         "rounds": arguments.rounds,
-        "peer": peer.who,
+        "peer": who,
         "load_average_before": load,
     }
-    report("ilqr", rows(samples, counts, name), details)
+    report("ilqr", rows(samples, counts, theirs, name), details)
     return 0
 
 

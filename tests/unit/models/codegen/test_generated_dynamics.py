@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +151,23 @@ def test_compiled_kernels_are_what_is_used(robot) -> None:
     library.build(tree_of(robot), silent)
     assert why_not_generated(robot) == ""
     assert isinstance(rigid_dynamics(robot, 0.01), GeneratedDynamics)
+
+
+def test_another_process_loads_what_was_compiled_and_compiles_nothing(robot) -> None:
+    library.build(tree_of(robot), silent)
+    program = (
+        "import pathlib, sys\n"
+        "from mbpl_control.models import GeneratedDynamics, RobotModel\n"
+        "from mbpl_control.models.codegen import library\n"
+        "library.directory = lambda: pathlib.Path(sys.argv[1])\n"
+        "dynamics = GeneratedDynamics(RobotModel.from_file(sys.argv[2]), 0.006)\n"
+        "for name in library.SIGNATURES:\n"
+        "    found = getattr(dynamics._module, name).stats\n"
+        "    assert sum(found.cache_hits.values()) == 1 and not found.cache_misses, (name, found)\n"
+    )
+    command = [sys.executable, "-c", program, str(library.directory()), str(robot.path)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 def test_a_place_that_cannot_be_written_is_named(robots, monkeypatch, tmp_path: Path) -> None:

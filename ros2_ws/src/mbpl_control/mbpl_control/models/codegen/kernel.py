@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mbpl_control.core.validation import Array
-from mbpl_control.models.codegen.expression import INPUT, NEGATE, Expression, Graph
+from mbpl_control.models.codegen.expression import ADD, INPUT, NEGATE, SUBTRACT, Expression, Graph
 from mbpl_control.models.codegen.pieces import Piece, cut
 from mbpl_control.models.codegen.spatial import Symbols
 
@@ -87,7 +87,7 @@ def generate(name: str, inputs: Mapping[str, Symbols], outputs: Mapping[str, Sym
         rows = np.empty(array.shape, dtype=np.int64)
         for index, value in np.ndenumerate(array):
             known: dict[Any, int] = row_of if isinstance(value, Expression) else constants
-            identity = value.number if isinstance(value, Expression) else float(value)
+            identity: Any = value.number if isinstance(value, Expression) else float(value)
             again = identity in known
             if again and shared:
                 rows[index] = known[identity]
@@ -181,6 +181,8 @@ def _written(operation: str, arguments: list[str]) -> str:
         return f"(-{arguments[0]})"
     if len(arguments) == 1:
         return f"{operation}({_bare(arguments[0])})"
+    if operation == ADD and arguments[1].startswith("-"):
+        operation, arguments = SUBTRACT, [arguments[0], arguments[1][1:]]
     return f"({f' {operation} '.join(arguments)})"
 
 

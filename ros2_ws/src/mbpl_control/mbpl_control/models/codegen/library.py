@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -90,6 +91,8 @@ def _compiled(path: Path, tell: Tell) -> ModuleType:
         spec = importlib.util.spec_from_file_location(f"mbpl_kernels_{path.stem}", path)
         assert spec is not None and spec.loader is not None  # noqa: S101 - a Python file
         module = importlib.util.module_from_spec(spec)
+        # numba looks for it there, when it compiles and when it reads its cache
+        sys.modules[spec.name] = module
         spec.loader.exec_module(module)
         for done, (name, signature) in enumerate(SIGNATURES.items()):
             tell(f"compiling {name}", 1 + done, 1 + len(SIGNATURES))
