@@ -26,7 +26,7 @@ from mbpl_control.policies import PolicyArchitecture
 #: A mass on a rail, s a step; what its position, its speed and the force cost, as squares.
 DT, COSTS = 0.1, (1.0, 0.1, 0.05)
 A, B = np.array([[1.0, DT], [0.0, 1.0]]), np.array([[0.5 * DT**2], [DT]])
-SMALL = EnsembleOptions(members=2, hidden=(16,), steps=300)
+SMALL = EnsembleOptions(members=2, hidden=(16,), steps=300, learning_rate=3e-3)
 
 
 class Mass(gymnasium.Env):
@@ -147,10 +147,15 @@ def test_its_derivative_by_the_policy_is_that_by_finite_differences(
             assert float(found[i]) == pytest.approx((above - below) / 2e-6, rel=1e-6)
 
 
+BRIEF = {"horizon": 5, "judged_horizon": 5, "dynamics": EnsembleOptions(members=2, hidden=(8,), steps=10)}
+
+
 def learner(seed: int, **fields: Any) -> BackpropLearner:
-    options = BackpropOptions(**{"horizon": 20, "iterations": 60, "judged_horizon": 40, "restarts": 0, **fields})
-    policy = problem_policy(mass(), seed, PolicyArchitecture(hidden=(16,), squash="tanh"))
-    return BackpropLearner(mass(), seed, options, TrialOptions(60, 30), SMALL, policy)
+    few = {"horizon": 20, "particles": 10, "iterations": 60, "learning_rate": 0.05, "judged": 20, "restarts": 0}
+    dynamics = fields.pop("dynamics", SMALL)
+    options = BackpropOptions(**{**few, "judged_horizon": 40, **fields})
+    policy = problem_policy(mass(), seed, PolicyArchitecture(hidden=(), squash="tanh"))
+    return BackpropLearner(mass(), seed, options, TrialOptions(60, 30), dynamics, policy)
 
 
 def test_it_learns_to_bring_a_mass_to_rest_nearly_as_well_as_lqr_that_knows_the_mass() -> None:
@@ -164,7 +169,7 @@ def test_it_learns_to_bring_a_mass_to_rest_nearly_as_well_as_lqr_that_knows_the_
 
     best = judged(lambda x, _: np.clip(-gain @ x, -2.0, 2.0))
     idle = judged(lambda x, _: np.zeros(1))
-    made = learner(0)
+    made = learner(0, iterations=40, horizon=15)
     for _ in range(2):
         made.advance()
     assert made.steps == 90
@@ -177,7 +182,7 @@ def test_it_learns_to_bring_a_mass_to_rest_nearly_as_well_as_lqr_that_knows_the_
 
 
 def test_the_same_seed_learns_the_same_to_the_last_bit() -> None:
-    one, two = (learner(3, iterations=12, look_every=3, restarts=2) for _ in range(2))
+    one, two = (learner(3, **BRIEF, iterations=6, look_every=3, restarts=2) for _ in range(2))
     for made in (one, two):
         made.advance()
         made.advance()
@@ -194,7 +199,7 @@ def test_of_all_descents_it_keeps_the_policy_of_lowest_imagined_cost(monkeypatch
         return found[-1]
 
     monkeypatch.setattr(BackpropLearner, "_descend", recorded)
-    made = learner(4, iterations=5, restarts=4)
+    made = learner(4, **BRIEF, iterations=5, restarts=4)
     made.advance()
     assert len(found) == 5
     best, lowest = min(found, key=lambda each: each[1])
@@ -203,7 +208,7 @@ def test_of_all_descents_it_keeps_the_policy_of_lowest_imagined_cost(monkeypatch
 
 
 def test_a_cost_that_is_never_finite_is_an_error() -> None:
-    problem = replace(mass(), cost=lambda x, u, y: torch.full((len(y),), torch.inf, dtype=y.dtype))
+    problem = replace(mass(), cost=lambda x, u, y: torch.inf * (1.0 + y.square().sum(dim=1)))
     made = BackpropLearner(problem, 0, BackpropOptions(iterations=1), TrialOptions(20, 5), replace(SMALL, steps=5))
     with pytest.raises(SolverError, match="finite imagined cost"):
         made.advance()
@@ -224,3 +229,26 @@ def test_a_policy_of_other_sizes_and_options_out_of_range_are_refused() -> None:
     for wrong in ({"first": 0}, {"steps": 0}, {"exploration": 0.0}):
         with pytest.raises(InvalidFieldError, match=next(iter(wrong))):
             TrialOptions(**wrong)
+
+
+def test_imagined_particles_begin_where_episodes_did_and_within_those_that_did_not_end_for_good() -> None:
+    made = learner(5, **BRIEF, iterations=1)
+    made.advance()
+    # an episode of 60 steps was cut off: its start, and all it came to
+    assert len(made.starts) == 1 and len(made.visited) == 60
+    known = np.concatenate([made.starts, made.visited])
+    drawn = made.imagined_starts(40)
+    begun = [int(np.flatnonzero((known == x).all(axis=1))[0]) for x in drawn]
+    assert sum(row == 0 for row in begun) == 20
+    made.problem = replace(mass(), make=Falling, ended=lambda y: y[:, 0].abs() > 0.0)
+    made.advance()
+    # thirty episodes of a step, all of which ended for good
+    assert len(made.starts) == 31 and len(made.visited) == 60
+
+
+class Falling(Mass):
+    """Ends for good at once."""
+
+    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict]:
+        state, reward, *_ = super().step(action)
+        return state, reward, True, False, {}

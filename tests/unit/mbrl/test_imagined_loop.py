@@ -57,7 +57,7 @@ def test_its_particles_have_the_moments_of_the_ensemble_at_actions_within_the_li
 ) -> None:
     loop = imagined_loop(problem, dynamics, policy)
     theta = torch.tensor(policy.parameters)
-    starts = torch.randn(60, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    starts = 1.5 * torch.randn(60, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     found = roll_out(loop, theta, starts, 4, torch.Generator().manual_seed(3))
     gone = np.zeros(60, dtype=bool)
     beyond = 0

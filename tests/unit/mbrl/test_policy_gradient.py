@@ -169,11 +169,11 @@ def test_natural_steps_find_the_gain_of_lqr() -> None:
     value = torch.tensor(solve_discrete_are(A.numpy(), B.numpy(), Q.numpy(), R.numpy()))
     best = -torch.linalg.solve(R + B.T @ value @ B, B.T @ value @ A)[0]
     learner = ModelPolicyGradient(
-        lqr(0.1, 0.0, value), torch.zeros(2, dtype=torch.float64), 11, PolicyGradientOptions(STEPS, 0.5)
+        lqr(0.1, 0.0, value), torch.zeros(2, dtype=torch.float64), 11, PolicyGradientOptions(STEPS, 2.0)
     )
-    for _ in range(40):
-        learner.step(starts(300, 12))
-    assert float((learner.parameters - best).norm()) < 0.01 * float(best.norm())
+    for _ in range(10):
+        learner.step(starts(50, 12))
+    assert float((learner.parameters - best).norm()) < 0.02 * float(best.norm())
 
 
 def test_a_policy_without_noise_and_options_out_of_range_are_refused() -> None:

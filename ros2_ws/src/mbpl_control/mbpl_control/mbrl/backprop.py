@@ -28,7 +28,7 @@ class BackpropOptions:
         horizon: T, imagined steps that are differentiated through.
         particles: B, of each member of the ensemble.
         iterations: steps of Adam from each first guess.
-        learning_rate: of the first step; it falls to zero linearly.
+        learning_rate: of the first step; it falls to zero linearly. A network wants a fifth of what a line does.
         clip: the gradient's norm is cut off at this.
         restarts: new first guesses each time, beside the policy that is there.
         judged: particles of each member that candidates are compared by.
@@ -40,14 +40,14 @@ class BackpropOptions:
     """
 
     horizon: int = 40
-    particles: int = 20
-    iterations: int = 150
-    learning_rate: float = 1e-2
+    particles: int = 10
+    iterations: int = 100
+    learning_rate: float = 5e-2
     clip: float = 1.0
     restarts: int = 1
-    judged: int = 40
+    judged: int = 20
     judged_horizon: int = 120
-    look_every: int = 10
+    look_every: int = 20
 
     def __post_init__(self) -> None:
         """Check each."""

@@ -168,8 +168,8 @@ class ModelPolicyGradient:
 
         with one_thread():
             rollouts = roll_out(loop, theta, starts, options.horizon, self._generator)
-            gradient = estimate(loop, theta, rollouts, options.estimator, options.baseline)
             visited = VisitedPolicy(loop.policy, theta, rollouts.states[:-1].flatten(0, 1))
+            gradient = estimate(loop, theta, rollouts, options.estimator, options.baseline)
             step = natural_step(
                 theta,
                 visited.heads,

@@ -7,7 +7,6 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from mbpl_control.core.action_definition import ActionDefinition
 from mbpl_control.core.errors import InvalidFieldError
@@ -21,6 +20,10 @@ from mbpl_control.policies.architecture import PolicyArchitecture
 from mbpl_control.policies.policy import GaussianPolicy
 
 OWNER = "TrialOptions"
+#: From a hundred transitions on, and learned until little noise is left over: a policy trusts what the model says.
+DYNAMICS = EnsembleOptions(hidden=(32, 32), steps=1500, learning_rate=3e-3)
+#: The lecture's own advice for a policy that is trained in a model: simpler than a network. Linear, then squashed.
+ARCHITECTURE = PolicyArchitecture(hidden=(), squash="tanh")
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,9 @@ def problem_policy(
     Args:
         problem: whose sizes and limits.
         seed: of its weights.
-        architecture: of its network; the default one, squashed by a tanh, when None.
+        architecture: of its network; `ARCHITECTURE` when None.
     """
-    architecture = PolicyArchitecture(squash="tanh") if architecture is None else architecture
+    architecture = ARCHITECTURE if architecture is None else architecture
     names = tuple(f"x{i}" for i in range(problem.n))
     block = StateBlock("joint_positions", names, ("euclidean",) * problem.n, ("1",) * problem.n)
     actions = tuple(f"u{i}" for i in range(problem.m))
@@ -86,14 +89,14 @@ class PolicyLearner(StepLearner):
         problem: what is learned.
         seed: of everything.
         trials: how it tries.
-        dynamics: options of the ensemble.
+        dynamics: options of the ensemble; `DYNAMICS` when None.
         policy: π_θ with its own names of states and actions, for a robot, squashed; `problem_policy` when None.
 
     Attributes:
         policy: π_θ as it is by now.
         dynamics: f.
         starts: x_0 of the episodes so far.
-        visited: states that did not end one.
+        visited: states of those that did not end for good.
 
     Raises:
         InvalidFieldError: a policy of other sizes or limits, or one that is not squashed.
@@ -112,7 +115,7 @@ class PolicyLearner(StepLearner):
         """Nothing is tried yet."""
         self.problem = problem
         self.trials = TrialOptions() if trials is None else trials
-        self.dynamics = EnsembleDynamics(problem.n, problem.m, seed, dynamics)
+        self.dynamics = EnsembleDynamics(problem.n, problem.m, seed, DYNAMICS if dynamics is None else dynamics)
         self.policy = problem_policy(problem, seed) if policy is None else policy
         sizes = self.policy.observation.size, self.policy.action.size
         if sizes != (problem.n, problem.m):
@@ -134,9 +137,10 @@ class PolicyLearner(StepLearner):
     def advance(self) -> None:
         """See `StepLearner.advance`: one turn."""
         first = self.steps == 0
-        self.dynamics.learn(self._try(self.trials.first if first else self.trials.steps, first))
+        found = self._try(self.trials.first if first else self.trials.steps, first)
+        self.dynamics.learn(found)
         if first:
-            self._begin()
+            self._begin(found.states)
         self.improve()
 
     def act(self, state: Array, step: int) -> Array:
@@ -144,10 +148,15 @@ class PolicyLearner(StepLearner):
         return self.policy.means(np.asarray(state, dtype=np.float64)[None])[0]
 
     def imagined_starts(self, count: int) -> Array:
-        """Where imagined particles begin: half where episodes do, half at states visited, by lot. (count, n)."""
-        half = count // 2
-        parts = [self.starts[self._rng.integers(len(self.starts), size=half)]]
-        parts.append(self.visited[self._rng.integers(len(self.visited), size=count - half)])
+        """Where imagined particles begin, by lot: half where episodes did, half at states visited. (count, n).
+
+        Episodes that ended for good give their starts alone: much of what came after is lost whatever the policy does,
+        and its costs would be all that a derivative sees.
+        """
+        visited = count // 2 if len(self.visited) else 0
+        parts = [self.starts[self._rng.integers(len(self.starts), size=count - visited)]]
+        if visited:
+            parts.append(self.visited[self._rng.integers(len(self.visited), size=visited)])
         return self._rng.permutation(np.concatenate(parts))
 
     def _try(self, budget: int, by_lot: bool) -> Transitions:
@@ -175,14 +184,14 @@ class PolicyLearner(StepLearner):
         for episode in episodes[1:]:
             found = found.joined(episode.transitions)
         self.starts = np.concatenate([self.starts, *(each.transitions.states[:1] for each in episodes)])
-        states = np.concatenate([found.states, found.successors])
-        self.visited = np.concatenate([self.visited, states[~self.problem.ended(torch.tensor(states)).numpy()]])
+        kept = [each.transitions.successors for each in episodes if not each.ended]
+        self.visited = np.concatenate([self.visited, *kept])
         return found
 
-    def _begin(self) -> None:
-        """Scales of the policy, once: features by what was visited, actions by their limits."""
+    def _begin(self, states: Array) -> None:
+        """Scales of the policy, once: features by the first states, actions by their limits."""
         policy, half = self.policy, 0.5 * (self.problem.upper - self.problem.lower)
-        features = policy.features(self.visited)
+        features = policy.features(states)
         deviation = features.std(axis=0)
         policy.feature_mean = features.mean(axis=0)
         policy.feature_scale = np.where(deviation < policy.architecture.constant_below, 1.0, deviation)
