@@ -16,7 +16,6 @@ import argparse
 import fcntl
 import os
 import platform
-import shlex
 import shutil
 import sys
 import sysconfig
@@ -95,8 +94,6 @@ def set_up_workspace() -> None:
         if runner.run(steps):
             print("Set-up is complete. `source tools/env.sh` gives a shell in which ros2 and mbpl work.")
         environment.write_shell(STATE / "environment.sh")
-        # in the shell that users have, which is complete only now
-        runner.run([kernels_step(environ)])
 
 
 def create_environment(environment: Environment, runner: Runner, log: Log) -> None:
@@ -151,20 +148,6 @@ def build_steps(environment: Environment, environ: Mapping[str, str]) -> list[St
         )
 
     return [build(package) for package in workspace.packages(ROOT)]
-
-
-def kernels_step(environ: Mapping[str, str]) -> Step:
-    """Compiled dynamics of the robots of all tasks that ship: without them planning is slower, and nothing else."""
-    package = ROOT / "ros2_ws/src/mbpl_control/mbpl_control/models"
-    inputs = [workspace.source_hash(directory) for directory in (package, ROOT / "sim/models", ROOT / "sim/tasks")]
-    script = f"source {shlex.quote(str(ROOT / 'tools/env.sh'))} && mbpl compile --all"
-    return Step(
-        "kernels",
-        "compiled dynamics of the robots that ship (some minutes)",
-        [*inputs, (REQUIREMENTS / "mbpl.txt").read_text(), platform.processor() or platform.machine()],
-        lambda log: log.run(["bash", "-c", script], environ),
-        "Run the same command again; without this step all works, and planning is slower.",
-    )
 
 
 def set_up_apart(name: str) -> None:
