@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from mbpl_control.cli.progress import progress_bar
+from mbpl_control.cli.progress import Tell, progress_bar
 from mbpl_control.core import InvalidFieldError, MbplError, ModelError
 from mbpl_control.models import resolve
 from mbpl_control.models.codegen import library
@@ -55,7 +55,11 @@ def compile_kernels(robot: str | None, task: str | None, everything: bool, as_js
         known = library.is_compiled(tree)
         begin = time.perf_counter()
         with progress_bar(console) as tell:
-            library.build(tree, lambda what, done, total, name=name: tell(f"{name}: {what}", done, total))  # type: ignore[misc]
+
+            def told(what: str, done: int, total: int, name: str = name, tell: Tell = tell) -> None:
+                tell(f"{name}: {what}", done, total)
+
+            library.build(tree, told)
         seconds[name] = time.perf_counter() - begin
         how = "compiled before, loaded" if known else "compiled"
         console.print(f"{escape(name)}: {how} in {seconds[name]:.1f} s, {escape(str(library.path_of(tree)))}")

@@ -38,9 +38,9 @@ def task_problem(task: Task) -> LearningProblem:
     sines, then cosines, as in `FeatureMap`): networks and models see no jump and need not learn each turn anew. What a
     model makes of the two is an angle by arctan, whatever their length.
 
-    The reward is −c̄(x, u) of `MeanCost`, and that is what `make`'s environment pays: the same at each step. The cost is
-    c̄ with state terms at the successor, for which a planner's last action counts, too. Who judges pays the task's own
-    cost, ramps and all (`LearningProblem.judge`), from each training condition.
+    The reward is −c̄(x, u) of `MeanCost`, and that is what the environment of `make` pays: the same at each step. The
+    cost is c̄ with state terms at the successor, for which a planner's last action counts, too. Who judges pays the
+    task's own cost, ramps and all (`LearningProblem.judge`), from each training condition.
 
     Raises:
         TaskError: see `TaskView`.

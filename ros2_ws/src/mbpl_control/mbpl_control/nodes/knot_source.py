@@ -28,8 +28,11 @@ from mbpl_control.tasks import Task, load_task
 class Feedback(Protocol):
     """Makes knots."""
 
+    def begin(self) -> None:
+        """An episode begins."""
+
     def at(self, x: Array, step: int) -> FeedbackLaw:
-        """The knot around a state (nx,) with which a step begins; step 0 begins an episode."""
+        """The knot around a state (nx,) with which a step begins, or that came again in it."""
 
 
 class Checkpoint(NamedTuple):
@@ -255,6 +258,7 @@ class KnotSource(LifecycleNode):
             again, self._stamp_ns = stamp == self._stamp_ns, stamp
             if self._begin_ns is None or stamp < self._begin_ns:
                 self._begin_ns, self._step = stamp, -1
+                feedback.begin()
             period = self._period or checkpoint.dt
             # a stamp within a microsecond of a step belongs to it
             step = int((stamp - self._begin_ns + 1000) // (1e9 * period))

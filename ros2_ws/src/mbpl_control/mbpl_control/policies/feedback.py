@@ -69,6 +69,9 @@ class PolicyFeedback:
         self._policy, self._task, self._condition = policy, task, condition
         self._map, _ = task.observation_map(condition)
 
+    def begin(self) -> None:
+        """An episode begins, which changes nothing here."""
+
     def at(self, x: Array, step: int = 0) -> FeedbackLaw:
         """The knot around a state (nx,); at each step the same."""
         mean, jacobian, covariance = self._policy.linearize(self._task.observe(x, self._condition))

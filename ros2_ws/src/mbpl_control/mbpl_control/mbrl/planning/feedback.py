@@ -40,9 +40,9 @@ def check_model(model: LearnedModel, task: Task) -> None:
 class PlannerFeedback:
     r"""u = û + K (x − x̂), with û and K the first of a plan from x̂; K is zero where the planner gives none.
 
-    The task's cost counts, and its limits. An episode begins with step 0, or with a step before the last one; what is
-    drawn begins anew with it, so that the same states are answered by the same laws. The same state in the same step
-    once more gets the same law.
+    The task's cost counts, and its limits. An episode begins with `begin`, or with a step before the last one; what is
+    drawn begins anew with it, so that the same states are answered by the same laws. Each step is planned once: who
+    asks again in it gets the same law, and later plans are the same however often somebody asked.
 
     Args:
         model: what is planned on.
@@ -66,18 +66,22 @@ class PlannerFeedback:
         self._rng = np.random.default_rng(seed)
         self._newest: tuple[int, FeedbackLaw] | None = None
 
+    def begin(self) -> None:
+        """An episode begins: nothing is planned."""
+        self._planner.forget()
+        self._rng = np.random.default_rng(self._seed)
+        self._newest = None
+
     def at(self, x: Array, step: int) -> FeedbackLaw:
         """The knot around a state (nx,).
 
         Raises:
             SolverError: there is no plan from there.
         """
-        newest = self._newest
-        if newest is not None and newest[0] == step and np.array_equal(newest[1].reference_state, x):
-            return newest[1]
-        if step == 0 or newest is None or step < newest[0]:
-            self._planner.forget()
-            self._rng = np.random.default_rng(self._seed)
+        if self._newest is not None and self._newest[0] == step:
+            return self._newest[1]
+        if self._newest is None or step < self._newest[0]:
+            self.begin()
         plan = self._planner.plan(x, self._rng, step)
         law = FeedbackLaw(self._task.state, self._task.action, x, plan.actions[0], plan.gains[0])
         self._newest = (step, law)
