@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mbpl_control.core.errors import InvalidFieldError
@@ -64,7 +65,7 @@ class ReplayBuffer:
         """Transitions held."""
         return min(self.added, self.capacity)
 
-    def add(self, transitions: Transitions, rewards: Array, ended: Array) -> None:
+    def add(self, transitions: Transitions, rewards: Array, ended: Array | NDArray[np.bool_]) -> None:
         """Take in N transitions with r (N,) and whether the episode ended for good with each (N,).
 
         Raises:
