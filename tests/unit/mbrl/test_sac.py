@@ -152,6 +152,21 @@ def test_gradients_of_actor_and_critics_are_those_of_automatic_differentiation(m
     torch.testing.assert_close(agent.soft_values(x), expected.detach(), rtol=1e-9, atol=1e-9)
 
 
+def test_other_scales_of_the_states_change_nothing_of_what_was_learned() -> None:
+    agent = SoftActorCritic(1, np.array([-1.0]), np.array([1.0]), 0, SacOptions((16,)))
+    agent.standardise(np.array([0.4]), np.array([0.2]))
+    bandit(agent, 1.0, 0.0, 5)
+    x = np.linspace(-2.0, 2.0, 20)[:, None]
+    state = agent._generator.get_state()
+    before = agent.mean_action(x), agent.soft_values(torch.as_tensor(x, dtype=agent.dtype))
+    agent.standardise(np.array([-1.0]), np.array([3.0]))
+    agent._generator.set_state(state)
+    np.testing.assert_allclose(agent.mean_action(x), before[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        agent.soft_values(torch.as_tensor(x, dtype=agent.dtype)), before[1], rtol=1e-4, atol=1e-4
+    )
+
+
 def test_adam_goes_where_that_of_torch_goes() -> None:
     generator = torch.Generator().manual_seed(3)
     start = torch.randn(20, generator=generator, dtype=torch.float64)

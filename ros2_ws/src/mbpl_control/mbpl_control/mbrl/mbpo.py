@@ -18,7 +18,7 @@ OWNER = "BranchedRollouts"
 
 @dataclass(frozen=True)
 class RolloutLength:
-    """k, which grows as the model has seen more: min(max(first + (s − begin) (last − first) / (end − begin), ..), ..).
+    """k, which goes from `first` to `last` along a line between two numbers of steps, as the model sees more.
 
     Attributes:
         first: k until `begin`.
@@ -121,4 +121,5 @@ class BranchedRollouts:
             self.buffer = self.buffer.resized(self._capacity(length))
         rows = real.draw(self.options.rollouts, self._rng, self.options.newest)
         starts = rows[:, : self._problem.n]
-        self.buffer.add(*imagine(self._problem, dynamics, draw, starts, length, self._rng).transitions())
+        moved, rewards, ended = imagine(self._problem, dynamics, draw, starts, length, self._rng).transitions()
+        self.buffer.add(moved, rewards, ended)

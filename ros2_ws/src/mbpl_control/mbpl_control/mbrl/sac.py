@@ -130,12 +130,21 @@ class SoftActorCritic:
         )
         wanted = self.options.target_entropy
         self.target_entropy = -float(self.m) if wanted is None else wanted
-        self.standardise(np.zeros(n), np.ones(n))
         self.updates = 0
+        self.standardise(np.zeros(n), np.ones(n))
 
     def standardise(self, mean: Array, scale: Array) -> None:
-        """From now on networks see (x − mean) / scale, each (n,); no scale below `LEAST_SCALE`."""
-        self._state_mean, self._state_scale = np.array(mean), np.maximum(scale, LEAST_SCALE)
+        """From now on networks see (x − mean) / scale, each (n,); no scale below `LEAST_SCALE`.
+
+        What they learned, they go on to say: their first layer takes the change up.
+        """
+        scale = np.maximum(scale, LEAST_SCALE)
+        if self.updates:
+            shift = torch.tensor((mean - self._state_mean) / self._state_scale, dtype=self.dtype)
+            factor = torch.tensor(scale / self._state_scale, dtype=self.dtype)
+            for stack in (self._actor, self._critics, self._targets):
+                stack.rebase(shift, factor)
+        self._state_mean, self._state_scale = np.array(mean), scale
         self._offset = torch.tensor(-self._state_mean / self._state_scale, dtype=self.dtype)
         self._factor = torch.tensor(1.0 / self._state_scale, dtype=self.dtype)
 

@@ -146,7 +146,7 @@ class SacLearner(StepLearner):
     def _learn(self) -> None:
         since = self.steps - self.options.explore
         if self.steps >= self._next_standard:
-            # each time there is twice as much: what networks see keeps its size, and seldom changes its meaning
+            # each time there is twice as much: what networks see keeps its size
             states = self.real.newest(len(self.real))[:, : self.problem.n]
             self.agent.standardise(states.mean(axis=0), states.std(axis=0))
             self._next_standard = 2 * self.steps

@@ -83,6 +83,12 @@ class ReluStack:
         other.layers = other._views(other.vector)
         return other
 
+    def rebase(self, shift: Tensor, factor: Tensor) -> None:
+        """Give as before when, of the first k numbers of the input, z' is put in that was shift + factor z' (k,)."""
+        weights, bias = self.layers[0][:, : len(shift)], self.layers[1]
+        bias += (shift @ weights)[:, None]
+        weights *= factor[:, None]
+
     def seen(self, inputs: Tensor) -> list[Tensor]:
         """What each layer is given, and the output last. (M, B, inputs) → (M, B, .) each."""
         found = [inputs]
