@@ -47,7 +47,7 @@ class ILQRController(LifecycleNode):
         self._seed = declare(self, "seed", 0, "Seed of the first actions.", 0, 2**62)
         self._wait = declare(self, "state_timeout", 0.5, "s of wall time a measured state may be old.", 1e-3, 60.0)
         self._task: Task | None = None
-        self._backend = ""
+        self._backend = self._slower = ""
         self._running = False
         self._lock = threading.Lock()
         #: held while a request is served: they come from the executor, but each is worked off in a thread
@@ -84,10 +84,10 @@ class ILQRController(LifecycleNode):
         node_priority(self, self._subscription)
         self._status_subscription = self.create_subscription(msg.ManagerStatus, "status", self._on_manager, LATCHED)
         self._diagnostics.open()
-        self._backend, slower = self._task.backend(), self._task.why_not_generated()
+        self._backend, self._slower = self._task.backend(), self._task.why_not_generated()
         self.get_logger().info(f"task {self._task.name}, backend {self._backend}")
-        if slower:
-            self.get_logger().warning(f"planning by Pinocchio's bindings, which is slower: {slower}")
+        if self._slower:
+            self.get_logger().warning(f"planning by Pinocchio's bindings, which is slower: {self._slower}")
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: State) -> TransitionCallbackReturn:
@@ -295,6 +295,7 @@ class ILQRController(LifecycleNode):
     def _figures(self) -> dict[str, object]:
         return {
             "backend": self._backend,
+            "why not by generated kernels": self._slower,
             "plans": self._plans,
             "failures": self._failures,
             "newest plan took [ms]": 1e3 * self._spent,
