@@ -131,7 +131,9 @@ class SoftActorCritic:
         wanted = self.options.target_entropy
         self.target_entropy = -float(self.m) if wanted is None else wanted
         self.updates = 0
-        self.standardise(np.zeros(n), np.ones(n))
+        self._state_mean: Array = np.zeros(n)
+        self._state_scale: Array = np.ones(n)
+        self.standardise(self._state_mean, self._state_scale)
 
     def standardise(self, mean: Array, scale: Array) -> None:
         """From now on networks see (x − mean) / scale, each (n,); no scale below `LEAST_SCALE`.
@@ -144,7 +146,7 @@ class SoftActorCritic:
             factor = torch.tensor(scale / self._state_scale, dtype=self.dtype)
             for stack in (self._actor, self._critics, self._targets):
                 stack.rebase(shift, factor)
-        self._state_mean, self._state_scale = np.array(mean), scale
+        self._state_mean, self._state_scale = np.array(mean), np.asarray(scale)
         self._offset = torch.tensor(-self._state_mean / self._state_scale, dtype=self.dtype)
         self._factor = torch.tensor(1.0 / self._state_scale, dtype=self.dtype)
 
