@@ -158,7 +158,8 @@ def learner(seed: int, **fields: Any) -> BackpropLearner:
     return BackpropLearner(mass(), seed, options, TrialOptions(60, 30), dynamics, policy)
 
 
-def test_it_learns_to_bring_a_mass_to_rest_nearly_as_well_as_lqr_that_knows_the_mass() -> None:
+@pytest.mark.parametrize("seed", [0, 1])
+def test_it_learns_to_bring_a_mass_to_rest_nearly_as_well_as_lqr_that_knows_the_mass(seed: int) -> None:
     weight, force = np.diag(COSTS[:2]), np.array([[COSTS[2]]])
     value = solve_discrete_are(A, B, weight, force)
     gain = np.linalg.solve(force + B.T @ value @ B, B.T @ value @ A)
@@ -169,10 +170,10 @@ def test_it_learns_to_bring_a_mass_to_rest_nearly_as_well_as_lqr_that_knows_the_
 
     best = judged(lambda x, _: np.clip(-gain @ x, -2.0, 2.0))
     idle = judged(lambda x, _: np.zeros(1))
-    made = learner(0, iterations=40, horizon=15)
-    for _ in range(2):
+    made = learner(seed, iterations=150)
+    for _ in range(3):
         made.advance()
-    assert made.steps == 90
+    assert made.steps == 120
     assert judged(made.act) < 1.1 * best < 0.5 * idle
     # what it learned is a policy like any other, within the limits
     x = np.array([0.3, -0.2])
