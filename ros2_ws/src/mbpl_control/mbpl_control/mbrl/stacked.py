@@ -52,7 +52,7 @@ class ReluStack:
         h_0 = input,   h_{l+1} = max(h_l W_l + b_l, 0),   output = h_L W_L + b_L
 
     Small networks spend their time between the operations, not in them: without a graph, and with one vector for what
-    an optimiser changes, an update takes half the time.
+    an optimiser changes, an update takes less of it.
 
     Args:
         count: M.
