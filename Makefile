@@ -40,9 +40,12 @@ demo: setup
 demo-offline: setup
 	@$(IN_ENV) mbpl demo-offline
 
+# Unit tests on all processors at once; a graph keeps to the wall clock and is tested alone.
 test: setup
-	@$(IN_ENV) FASTRTPS_DEFAULT_PROFILES_FILE='$(CURDIR)/tests/fastdds.xml' ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET \
-	python -m pytest $(PYTEST_ARGS)
+	@$(IN_ENV) export FASTRTPS_DEFAULT_PROFILES_FILE='$(CURDIR)/tests/fastdds.xml' ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET; \
+	$(if $(PYTEST_ARGS),python -m pytest $(PYTEST_ARGS), \
+	python -m pytest tests/unit --numprocesses logical --dist loadfile; units=$$?; \
+	python -m pytest tests/ros tests/faults tools/launch_subset/tests && exit $$units)
 
 test-learning: setup
 	@$(IN_ENV) python -m pytest tests/learning $(PYTEST_ARGS)

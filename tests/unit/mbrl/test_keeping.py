@@ -103,6 +103,7 @@ def test_the_numpy_of_an_ensemble_is_the_network_that_torch_trains() -> None:
     with torch.no_grad():
         mu, log_variance = model._heads(inputs.expand(3, -1, -1))
     mean, scale = model._output
-    np.testing.assert_allclose(means, data.states + mean + scale * mu.numpy(), rtol=1e-12, atol=1e-12)
+    linear = data.states + mean + inputs.numpy() @ model._linear
+    np.testing.assert_allclose(means, linear + scale * mu.numpy(), rtol=1e-12, atol=1e-12)
     exact = np.exp(0.5 * log_variance.numpy()) * scale * np.sqrt(model.inflation)
     np.testing.assert_allclose(deviations, exact, rtol=1e-10)

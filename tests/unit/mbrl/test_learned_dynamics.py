@@ -83,6 +83,18 @@ def test_samples_have_the_moments_and_the_likelihood_integrates_to_one(
     assert np.trapezoid(density, grid[:, 0]) == pytest.approx(1.0, abs=1e-3)
 
 
+def test_an_ensemble_of_few_transitions_of_linear_dynamics_is_linear_far_from_all_of_them() -> None:
+    rng = np.random.default_rng(3)
+    x, u = rng.normal(size=(30, 2)), rng.normal(size=(30, 1))
+    model = EnsembleDynamics(2, 1, seed=0, options=EnsembleOptions(members=3, hidden=(32, 32), steps=50))
+    model.learn(Transitions(x, u, x @ A.T + u @ B.T + 0.3))
+    far = 10.0 * x
+    np.testing.assert_allclose(model.mean(far, u), far @ A.T + u @ B.T + 0.3, atol=1e-3)
+    by_x, by_u = model.jacobian(far[:1], u[:1])
+    np.testing.assert_allclose(by_x[0], A, atol=1e-3)
+    np.testing.assert_allclose(by_u[0], B, atol=1e-3)
+
+
 def test_intervals_of_a_mixture_cover_what_they_say_where_noise_is_the_same_everywhere() -> None:
     model = MixtureDynamics(2, 1, seed=0)
     model.learn(linear(1500, 1))

@@ -133,7 +133,7 @@ def test_an_expected_cost_over_particles_is_that_of_the_mean_and_what_noise_adds
     problem = linear_problem()
     cost_of_task = LearningCost(problem, LearnedModel.of(learned, problem))
     many = Scenarios.drawn(learned, Propagation("ts_infinity", 40_000), HORIZON, np.random.default_rng(2))
-    costs, _ = Expectation(learned, cost_of_task, START, many)(actions[None])
+    costs = Expectation(learned, cost_of_task, START, many)(actions[None]).costs
     assert costs[0] == pytest.approx(total + added, rel=0.03)
     assert added > 0.1 * total
 
@@ -143,6 +143,30 @@ def test_a_plan_over_particles_is_that_of_lqr_as_well_as_they_are_many(learned: 
     _, actions, _ = best(learned)
     plan = planner(name, learned, Propagation("ts_infinity", 30)).plan(START, np.random.default_rng(2))
     np.testing.assert_allclose(plan.actions[0], actions[0], atol=0.2)
+
+
+@pytest.mark.parametrize("name", ["cem", "icem", "mppi"])
+def test_offsets_to_a_law_find_the_plan_of_lqr_where_actions_drawn_fall_to_a_growing_mode(name: str) -> None:
+    """x' = 1.3 x + u over 30 steps: what the first action is off by has grown by 1.3²⁹, about 2000, in the end."""
+    rng = np.random.default_rng(8)
+    x, u = rng.normal(size=(50, 1)), rng.normal(size=(50, 1))
+    learned = MixtureDynamics(1, 1, seed=0)
+    learned.learn(Transitions(x, u, 1.3 * x + u))
+    problem = replace(linear_problem(), n=1, cost=lambda x, u, y: 0.5 * (y.square() + u.square()).sum(dim=1))
+    model = LearnedModel.of(learned, problem)
+    steps, one = 30, np.ones((30, 1, 1))
+    weights = np.ones((steps + 1, 1, 1))
+    weights[0] = 0.0
+    least = 0.5 * solve_lqr(1.3 * one, one, weights, one).value_hessians[0, 0, 0]
+    costs = {}
+    for feedback in (True, False):
+        many = {"horizon": steps, "samples": 50, "deviation": 0.05, "feedback": feedback}
+        many["propagation"] = Propagation("mean")
+        build = {"cem": CEMOptions, "icem": CEMOptions.icem, "mppi": MPPIOptions}[name]
+        made = (MPPI if name == "mppi" else CEM)(model, LearningCost(problem, model, None), 50, build(**many))  # type: ignore[arg-type]
+        costs[feedback] = made.plan(np.ones(1), np.random.default_rng(9)).cost / least
+    assert 1.0 - 1e-6 <= costs[True] <= 2.0
+    assert costs[False] > 100.0
 
 
 @pytest.mark.parametrize("name", sorted(PLANNERS))
@@ -216,7 +240,9 @@ def test_one_iteration_of_mppi_is_the_mean_of_the_gaussian_that_its_costs_tilt(l
     exact = np.linalg.solve(curvature / temperature + np.eye(horizon) / deviation**2, pull / temperature)
     problem = linear_problem(limit=10.0)
     model = LearnedModel.of(learned, problem)
-    options = MPPIOptions(horizon, 100_000, 1, temperature, deviation / 10.0, propagation=Propagation("mean"))
+    options = MPPIOptions(
+        horizon, 100_000, 1, temperature, deviation / 10.0, feedback=False, propagation=Propagation("mean")
+    )
     plan = MPPI(model, LearningCost(problem, model), 50, options).plan(START, np.random.default_rng(7))
     np.testing.assert_allclose(plan.actions[:, 0], exact, atol=0.01)
 

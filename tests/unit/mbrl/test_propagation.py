@@ -29,7 +29,7 @@ class TwoDrifts(MixtureDynamics):
 def spread(dynamics: LearnedDynamics, kind: str, particles: int, horizon: int = 10) -> Array:
     """Where particles are in the end (P,), under no action."""
     scenarios = Scenarios.drawn(dynamics, Propagation(kind, particles), horizon, np.random.default_rng(0))
-    return propagate(dynamics, np.zeros(1), np.zeros((1, horizon, 1)), scenarios)[:, 0, -1, 0]
+    return propagate(dynamics, np.zeros(1), np.zeros((1, horizon, 1)), scenarios).states[:, 0, -1, 0]
 
 
 def test_doubt_grows_with_the_horizon_where_a_hypothesis_is_kept_and_with_its_root_where_it_is_not() -> None:
@@ -53,8 +53,8 @@ def test_particles_of_linear_dynamics_have_the_covariance_of_a_linear_gaussian_c
     step = np.cov(drawn.T)
     actions = rng.normal(size=(3, 6, 1))
     scenarios = Scenarios.drawn(model, Propagation("ts_infinity", 20_000), 6, rng)
-    found = propagate(model, np.array([1.0, -1.0]), actions, scenarios)
-    means = propagate(model, np.array([1.0, -1.0]), actions, None)[0]
+    found = propagate(model, np.array([1.0, -1.0]), actions, scenarios).states
+    means = propagate(model, np.array([1.0, -1.0]), actions, None).states[0]
     covariance = np.zeros((2, 2))
     for t in range(1, 7):
         covariance = a @ covariance @ a.T + step
@@ -71,7 +71,7 @@ def test_each_particle_of_an_ensemble_is_led_by_its_member() -> None:
     actions = rng.normal(size=(4, 3, 1))
     scenarios = Scenarios.drawn(model, Propagation("ts_infinity", 2), 3, rng)
     assert scenarios is not None
-    found = propagate(model, np.ones(2), actions, scenarios)
+    found = propagate(model, np.ones(2), actions, scenarios).states
     for particle in range(6):
         for k in range(4):
             state = np.ones(2)

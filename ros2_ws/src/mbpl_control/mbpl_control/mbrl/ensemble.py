@@ -44,6 +44,7 @@ class EnsembleOptions:
         learning_rate: of Adam.
         weight_decay: a step shrinks weights by this times the learning rate.
         held_out: share of the transitions that no member learns from; by them the deviations are calibrated.
+        ridge: λ of the regression for L, in standardised inputs; as many transitions' worth of "no effect".
 
     Raises:
         InvalidFieldError: an option out of its range.
@@ -56,6 +57,7 @@ class EnsembleOptions:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     held_out: float = 0.1
+    ridge: float = 1e-3
 
     def __post_init__(self) -> None:
         """Check each."""
@@ -67,17 +69,19 @@ class EnsembleOptions:
         check_positive(OWNER, "learning_rate", self.learning_rate)
         if not 0.0 <= self.weight_decay < math.inf:
             raise InvalidFieldError(OWNER, "weight_decay", str(self.weight_decay), "at least 0 and finite")
+        check_positive(OWNER, "ridge", self.ridge)
         if not 0.0 <= self.held_out < 1.0:
             raise InvalidFieldError(OWNER, "held_out", str(self.held_out), "at least 0 and below 1")
 
 
 class EnsembleDynamics(LearnedDynamics):
-    r"""M networks, x' ~ 1/M Σ_j N( x + μ_j(x, u), κ diag σ_j²(x, u) ).
+    r"""M networks, x' ~ 1/M Σ_j N( x + L (x, u, 1) + μ_j(x, u), κ diag σ_j²(x, u) ).
 
     Each is trained by maximum likelihood on its own bootstrap: how often a transition counts for a member is drawn
-    once, Poisson(1), when it is taken in, so that members go on disagreeing about what only some of them have seen.
-    ln σ² is held between bounds that are learned, too. Inputs and differences are standardised by what was taken in so
-    far; Adam goes on where it was. κ (n,) makes the errors on transitions held out as large as they were expected.
+    once, Poisson(1), when it is taken in, so that members go on disagreeing about what only some of them have seen. ln
+    σ² is held between bounds that are learned, too. L is the ridge regression of x' − x of all that was taken in, so
+    that networks have only to find what is not linear. Inputs and what L leaves are standardised by what was taken in
+    so far; Adam goes on where it was. κ (n,) makes the errors on transitions held out as large as they were expected.
 
     Args:
         n: numbers of x.
@@ -117,6 +121,8 @@ class EnsembleDynamics(LearnedDynamics):
         self._counts: Array = np.zeros((0, count), dtype=np.int64)
         self._input = (np.zeros(n + m), np.ones(n + m))
         self._output = (np.zeros(n), np.ones(n))
+        # L of standardised inputs (n + m, n); its constant is the mean of the differences
+        self._linear = np.zeros((n + m, n))
         self.inflation = np.ones(n)
 
     def learn(self, more: Transitions) -> None:
@@ -217,12 +223,17 @@ class EnsembleDynamics(LearnedDynamics):
         inputs = np.concatenate([self._data.states, self._data.actions], axis=1)
         difference = self._data.successors - self._data.states
         self._input = inputs.mean(axis=0), np.maximum(inputs.std(axis=0), LEAST_SCALE)
-        self._output = difference.mean(axis=0), np.maximum(difference.std(axis=0), LEAST_SCALE)
+        offset = difference.mean(axis=0)
+        z = self._inputs(self._data.states, self._data.actions)
+        self._linear = np.linalg.solve(z.T @ z + self.options.ridge * np.eye(z.shape[1]), z.T @ (difference - offset))
+        left = difference - offset - z @ self._linear
+        self._output = offset, np.maximum(left.std(axis=0), LEAST_SCALE)
 
     def _descend(self) -> None:
         inputs = torch.tensor(self._inputs(self._data.states, self._data.actions))
         mean, scale = self._output
-        wanted = torch.tensor((self._data.successors - self._data.states - mean) / scale)
+        left = self._data.successors - self._data.states - mean - inputs.numpy() @ self._linear
+        wanted = torch.tensor(left / scale)
         # a member that no transition counts for learns from all of them
         own = [np.repeat(np.arange(len(wanted)), c) if c.any() else np.arange(len(wanted)) for c in self._counts.T]
         lower, upper = self._bounds
@@ -286,9 +297,9 @@ class EnsembleDynamics(LearnedDynamics):
             silu(torch.from_numpy(h), inplace=True)
         return np.asarray(np.matmul(h, self._arrays[-2]) + self._arrays[-1])
 
-    def _means(self, states: Array, outputs: Array) -> Array:
+    def _means(self, states: Array, inputs: Array, outputs: Array) -> Array:
         mean, scale = self._output
-        return np.asarray(states + (mean + scale * outputs[..., : self.n]))
+        return np.asarray(states + (mean + inputs @ self._linear) + scale * outputs[..., : self.n])
 
     def _deviations(self, outputs: Array) -> Array:
         with torch.no_grad():
@@ -310,7 +321,7 @@ class EnsembleDynamics(LearnedDynamics):
         inputs = (torch.cat([states, actions], dim=-1) - offset) / divisor
         mu, log_variance = self._heads(inputs.expand(self.options.members, -1, -1), fixed=True)
         deviation = torch.exp(0.5 * log_variance) * scale * torch.tensor(np.sqrt(self.inflation))
-        return states + mean + scale * mu, deviation
+        return states + mean + inputs @ torch.from_numpy(self._linear) + scale * mu, deviation
 
     def members(self, states: Array, actions: Array) -> tuple[Array, Array]:
         """E[x'] and standard deviations as each member says them, (M, B, n) each.
@@ -320,13 +331,15 @@ class EnsembleDynamics(LearnedDynamics):
             actions: (B, m), or (M, B, m).
         """
         with one_thread():
-            outputs = self._outputs(self._inputs(states, actions))
-            return self._means(states, outputs), self._deviations(outputs)
+            inputs = self._inputs(states, actions)
+            outputs = self._outputs(inputs)
+            return self._means(states, inputs, outputs), self._deviations(outputs)
 
     def mean(self, states: Array, actions: Array) -> Array:
         """See `LearnedDynamics.mean`."""
         with one_thread():
-            return np.asarray(self._means(states, self._outputs(self._inputs(states, actions))).mean(axis=0))
+            inputs = self._inputs(states, actions)
+            return np.asarray(self._means(states, inputs, self._outputs(inputs)).mean(axis=0))
 
     def moments(self, states: Array, actions: Array) -> tuple[Array, Array]:
         """See `LearnedDynamics.moments`; the mixture's. What members disagree about is in its deviation."""
@@ -364,7 +377,7 @@ class EnsembleDynamics(LearnedDynamics):
         for weights, slope in zip(self._arrays[:-2:2][::-1], slopes[::-1], strict=True):
             back = np.matmul(weights[:, None], slope[..., None] * back)
         by_z = np.broadcast_to(back, (self.options.members, len(states), *back.shape[2:])).mean(axis=0)
-        by_z = by_z.transpose(0, 2, 1) * self._output[1][:, None] / self._input[1]
+        by_z = (by_z.transpose(0, 2, 1) * self._output[1][:, None] + self._linear.T) / self._input[1]
         return by_z[:, :, : self.n] + np.eye(self.n), by_z[:, :, self.n :]
 
 

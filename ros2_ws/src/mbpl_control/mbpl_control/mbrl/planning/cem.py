@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mbpl_control.core.errors import InvalidFieldError
-from mbpl_control.core.validation import Array, check_positive, check_whole
+from mbpl_control.core.validation import check_positive, check_whole
 from mbpl_control.mbrl.learned_model import LearnedModel
-from mbpl_control.mbrl.planning.propagation import Expectation, Propagation
+from mbpl_control.mbrl.planning.propagation import Expectation, Judged, Propagation
 from mbpl_control.mbrl.planning.sampling import SamplingPlanner, moved_on
 from mbpl_control.trajopt.mpc import WindowedCost
 
@@ -32,6 +32,7 @@ class CEMOptions:
         kept: share of the elites that stay among the samples of the next iteration and, moved on, of the next plan.
         decay: each iteration draws that many times fewer samples, but no fewer than twice the elites.
         best: the plan is the cheapest sequence seen, and the mean is among the last samples; else it is the mean.
+        feedback: whether sequences are offsets to LQR's law along the last plan, or plain actions.
         propagation: how a sequence is followed.
 
     Raises:
@@ -48,6 +49,7 @@ class CEMOptions:
     kept: float = 0.0
     decay: float = 1.0
     best: bool = False
+    feedback: bool = True
     propagation: Propagation = field(default_factory=Propagation)
 
     def __post_init__(self) -> None:
@@ -73,11 +75,12 @@ class CEMOptions:
 class CEM(SamplingPlanner):
     r"""Draw sequences, keep the cheapest, draw around them.
 
-        u^i = clip( μ + σ ε^i ),   ε^i of power 1/f^β
+        ε^i = μ + σ η^i,   η^i of power 1/f^β
         μ ← a μ + (1 − a) mean of the elites,   σ ← a σ + (1 − a) deviation of the elites
 
-    Costs are compared in the same scenarios throughout a plan, so that an elite that is kept need not be followed
-    anew. σ begins at its first value with each plan.
+    ε are offsets to LQR's law along the last plan (see `SamplingPlanner`), less what the limits take away. Costs are
+    compared in the same scenarios throughout a plan, so that an elite that is kept need not be followed anew. σ begins
+    at its first value with each plan.
 
     Args:
         model: the dynamics, with finite limits.
@@ -92,62 +95,41 @@ class CEM(SamplingPlanner):
     def __init__(self, model: LearnedModel, cost: WindowedCost, steps: int, options: CEMOptions | None = None) -> None:
         """Nothing is planned."""
         self.options = CEMOptions() if options is None else options
-        super().__init__(model, cost, self.options.horizon, steps, self.options.propagation)
+        o = self.options
+        super().__init__(model, cost, o.horizon, steps, o.propagation, o.feedback)
 
     def forget(self) -> None:
         """See `Planner.forget`."""
         super().forget()
-        self._elites = np.zeros((0, *self._mean.shape))
+        self._elites = np.zeros((0, self.horizon, len(self.half_range)))
 
-    def _search(self, expectation: Expectation, rng: np.random.Generator, passed: int) -> tuple[Array, Array, float]:
+    def _search(self, expectation: Expectation, rng: np.random.Generator, passed: int) -> Judged:
         o = self.options
-        mean, deviation = self._mean, np.tile(o.deviation * self.half_range, (self.horizon, 1))
-        # the last action of an elite that is moved on is not known: it is drawn like any other
+        shape = (self.horizon, len(self.half_range))
+        mean, deviation = np.zeros(shape), np.tile(o.deviation * self.half_range, (self.horizon, 1))
+        # the last offset of an elite that is moved on is not known: it is drawn like any other
         carried = moved_on(self._elites, passed)
         if passed and len(carried):
-            fresh = self.clipped(mean + deviation * self.noise(len(carried), o.exponent, rng))
+            fresh = deviation * self.noise(len(carried), o.exponent, rng)
             carried[:, -min(passed, self.horizon) :] = fresh[:, -min(passed, self.horizon) :]
-        pool = _Pool(expectation)
+        pool: Judged | None = None
         for iteration in range(o.iterations):
             count = max(int(o.samples * o.decay**-iteration), 2 * o.elites)
-            samples = self.clipped(mean + deviation * self.noise(count, o.exponent, rng))
-            if o.best and iteration == o.iterations - 1:
+            samples = mean + deviation * self.noise(count, o.exponent, rng)
+            # the law without an offset is tried, and in the end the mean
+            if iteration == 0 or (o.best and iteration == o.iterations - 1):
                 samples[0] = mean
-            pool.add(np.concatenate([carried, samples]) if iteration == 0 else samples)
-            elites = pool.cheapest(o.elites)
+            found = expectation(np.concatenate([carried, samples]) if iteration == 0 else samples)
+            pool = (found if pool is None else pool.joined(found)).ordered()
+            elites = pool.offsets[: o.elites]
             mean = o.momentum * mean + (1.0 - o.momentum) * elites.mean(axis=0)
             deviation = o.momentum * deviation + (1.0 - o.momentum) * elites.std(axis=0)
             if not o.best or iteration < o.iterations - 1:
-                pool.keep(round(o.kept * o.elites))
-        self._mean, self._elites = mean, elites[: round(o.kept * o.elites)]
+                pool = pool.rows(slice(round(o.kept * o.elites)))
         if not o.best:
-            pool = _Pool(expectation)
-            pool.add(mean[None])
-        return pool.actions[0], pool.states[0], float(pool.costs[0])
-
-
-class _Pool:
-    """Sequences with what they cost, the cheapest first."""
-
-    def __init__(self, expectation: Expectation) -> None:
-        self._expectation = expectation
-        self.costs: Array = np.zeros(0)
-        self.actions: Array = np.zeros((0, 0, 0))
-        self.states: Array = np.zeros((0, 0, 0))
-
-    def add(self, actions: Array) -> None:
-        """More of them."""
-        costs, states = self._expectation(actions)
-        if len(self.costs):
-            costs = np.concatenate([self.costs, costs])
-            actions, states = np.concatenate([self.actions, actions]), np.concatenate([self.states, states])
-        order = np.argsort(costs, kind="stable")
-        self.costs, self.actions, self.states = costs[order], actions[order], states[order]
-
-    def cheapest(self, count: int) -> Array:
-        """Sequences (count, H, m)."""
-        return self.actions[:count]
-
-    def keep(self, count: int) -> None:
-        """Drop all others."""
-        self.costs, self.actions, self.states = self.costs[:count], self.actions[:count], self.states[:count]
+            pool = expectation(mean[None])
+        assert pool is not None  # there is at least one iteration
+        plan = pool.rows(slice(1))
+        # the next plan's offsets are to this one
+        self._elites = elites[: round(o.kept * o.elites)] - plan.offsets
+        return plan

@@ -10,7 +10,7 @@ from scipy.special import softmax
 from mbpl_control.core.errors import SolverError
 from mbpl_control.core.validation import Array, check_positive, check_whole
 from mbpl_control.mbrl.learned_model import LearnedModel
-from mbpl_control.mbrl.planning.propagation import Expectation, Propagation
+from mbpl_control.mbrl.planning.propagation import Expectation, Judged, Propagation
 from mbpl_control.mbrl.planning.sampling import SamplingPlanner
 from mbpl_control.trajopt.mpc import WindowedCost
 
@@ -28,6 +28,7 @@ class MPPIOptions:
         temperature: λ, in units of the cost; the lower, the fewer samples count.
         deviation: of the noise, as a share of half the range of the action.
         exponent: β of the noise's power 1/f^β; as published it is 0, white.
+        feedback: whether sequences are offsets to LQR's law along the last plan, or plain actions, as published.
         propagation: how a sequence is followed.
 
     Raises:
@@ -40,6 +41,7 @@ class MPPIOptions:
     temperature: float = 0.1
     deviation: float = 0.3
     exponent: float = 0.0
+    feedback: bool = True
     propagation: Propagation = field(default_factory=Propagation)
 
     def __post_init__(self) -> None:
@@ -53,10 +55,11 @@ class MPPIOptions:
 class MPPI(SamplingPlanner):
     r"""Draw sequences around the last plan, and take the mean of them, each weighed by what it costs.
 
-        v^i = clip( u + σ ε^i ),   u ← Σ_i w_i v^i,   w_i = exp(−S_i / λ) / Σ_j exp(−S_j / λ)
+        v^i = μ + σ η^i,   μ ← Σ_i w_i v^i,   w_i = exp(−S_i / λ) / Σ_j exp(−S_j / λ)
 
-    S_i is the expected cost. The term λ (1 − α) uᵀ Σ⁻¹ ε of the paper is left out (α = 1): what actions cost stands in
-    the task's own cost.
+    v are offsets to LQR's law along the last plan (see `SamplingPlanner`), less what the limits take away. S_i is the
+    expected cost. The term λ (1 − α) uᵀ Σ⁻¹ ε of the paper is left out (α = 1): what actions cost stands in the task's
+    own cost.
 
     Args:
         model: the dynamics, with finite limits.
@@ -71,17 +74,16 @@ class MPPI(SamplingPlanner):
     def __init__(self, model: LearnedModel, cost: WindowedCost, steps: int, options: MPPIOptions | None = None) -> None:
         """Nothing is planned."""
         self.options = MPPIOptions() if options is None else options
-        super().__init__(model, cost, self.options.horizon, steps, self.options.propagation)
-
-    def _search(self, expectation: Expectation, rng: np.random.Generator, passed: int) -> tuple[Array, Array, float]:
         o = self.options
+        super().__init__(model, cost, o.horizon, steps, o.propagation, o.feedback)
+
+    def _search(self, expectation: Expectation, rng: np.random.Generator, passed: int) -> Judged:
+        o = self.options
+        mean = np.zeros((self.horizon, len(self.half_range)))
         for _ in range(o.iterations):
-            noise = o.deviation * self.half_range * self.noise(o.samples, o.exponent, rng)
-            samples = self.clipped(self._mean + noise)
-            costs, _ = expectation(samples)
-            self._mean = np.einsum("i,itm->tm", path_weights(costs, o.temperature), samples)
-        costs, states = expectation(self._mean[None])
-        return self._mean, states[0], float(costs[0])
+            found = expectation(mean + o.deviation * self.half_range * self.noise(o.samples, o.exponent, rng))
+            mean = np.einsum("i,itm->tm", path_weights(found.costs, o.temperature), found.offsets)
+        return expectation(mean[None])
 
 
 def path_weights(costs: Array, temperature: float) -> Array:

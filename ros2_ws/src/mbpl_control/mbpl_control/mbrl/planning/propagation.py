@@ -72,66 +72,158 @@ class Scenarios:
         return cls(rng.standard_normal((horizon, count, dynamics.n)), rng.random((horizon, count)), order)
 
 
-def propagate(dynamics: LearnedDynamics, start: Array, actions: Array, scenarios: Scenarios | None) -> Array:
-    """States of each particle under each sequence of actions.
+@dataclass(frozen=True, eq=False)
+class Reference:
+    r"""u_t = clip( v_t + K_t (x − x̄_t) + ε_t ): what a sequence ε of offsets does in a state.
+
+    Where dynamics are unstable, what an action changes grows with every step after it, and sequences of actions that
+    are drawn differ by little else than how they fall; offsets to a law that holds the robot do not. Without gains an
+    offset changes the action alone.
+
+    Attributes:
+        actions: v (H, m).
+        states: x̄ (H+1, n).
+        gains: K (H, m, n); none when None.
+        lower: of each action (m,).
+        upper: of each action (m,).
+
+    Source: Rossiter, Kouvaritakis, Rice 1998, "A numerically robust state-space approach to stable-predictive control
+    strategies"; Williams, Goldfain, Drews, Saigol, Rehg, Theodorou 2018, "Robust sampling based model predictive
+    control with sparse objective information".
+    """
+
+    actions: Array
+    states: Array
+    gains: Array | None
+    lower: Array
+    upper: Array
+
+    def law(self, t: int, states: Array) -> Array:
+        """v_t + K_t (x − x̄_t) of states (..., n), not clipped; all began in one state, so that no angle wraps."""
+        if self.gains is None:
+            return self.actions[t]
+        return np.asarray(self.actions[t] + (states - self.states[t]) @ self.gains[t].T)
+
+    def act(self, t: int, states: Array, offsets: Array) -> Array:
+        """u within the limits, of states and offsets (..., n), (..., m)."""
+        return np.clip(self.law(t, states) + offsets, self.lower, self.upper)
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """Where P particles went under N sequences.
+
+    Attributes:
+        states: (P, N, H+1, n); what diverges holds numbers that are not finite.
+        actions: (P, N, H, m) as they were done.
+    """
+
+    states: Array
+    actions: Array
+
+
+def propagate(
+    dynamics: LearnedDynamics,
+    start: Array,
+    sequences: Array,
+    scenarios: Scenarios | None,
+    reference: Reference | None = None,
+) -> Followed:
+    """States of each particle under each sequence.
 
     Args:
         dynamics: p(x' | x, u).
         start: x (n,).
-        actions: (N, H, m).
+        sequences: offsets (N, H, m) to a reference, or actions without one.
         scenarios: of P particles; the mean alone, P = 1, when None.
-
-    Returns:
-        (P, N, H+1, n). What diverges holds numbers that are not finite.
+        reference: see `Reference`.
     """
-    count, horizon, m = actions.shape
+    count, horizon, m = sequences.shape
     n, groups = len(start), dynamics.hypotheses
     particles = 1 if scenarios is None else scenarios.lots.shape[1]
     states = np.empty((horizon + 1, particles, count, n))
     states[0] = start
-    by_step = np.ascontiguousarray(actions.transpose(1, 0, 2))
+    actions = np.empty((horizon, particles, count, m))
+    actions[:] = sequences.transpose(1, 0, 2)[:, None]
+    # rows of each hypothesis: its particles, each with all sequences
+    rows = (groups, particles // groups * count)
     with np.errstate(all="ignore"):
-        if scenarios is None:
-            for t in range(horizon):
-                states[t + 1, 0] = dynamics.mean(states[t, 0], by_step[t])
-            return np.ascontiguousarray(states.transpose(1, 2, 0, 3))
-        # rows of each hypothesis: its particles, each with all sequences
-        rows, wide = (groups, particles // groups * count), (horizon, particles, count)
-        u = np.broadcast_to(by_step[:, None], (*wide, m)).reshape(horizon, *rows, m)
-        noise = np.broadcast_to(scenarios.noise[:, :, None], (*wide, n)).reshape(horizon, *rows, n)
-        lots = np.broadcast_to(scenarios.lots[:, :, None], wide).reshape(horizon, *rows)
         for t in range(horizon):
-            x = states[t] if scenarios.order is None else states[t, scenarios.order[t]]
-            found = dynamics.realise(x.reshape(*rows, n), u[t], noise[t], lots[t]).reshape(particles, count, n)
-            if scenarios.order is None:
-                states[t + 1] = found
-            else:
-                states[t + 1, scenarios.order[t]] = found
-    return np.ascontiguousarray(states.transpose(1, 2, 0, 3))
+            if reference is not None:
+                actions[t] = reference.act(t, states[t], actions[t])
+            if scenarios is None:
+                states[t + 1, 0] = dynamics.mean(states[t, 0], actions[t, 0])
+                continue
+            order = slice(None) if scenarios.order is None else scenarios.order[t]
+            x, u = states[t, order].reshape(*rows, n), actions[t, order].reshape(*rows, m)
+            noise = np.broadcast_to(scenarios.noise[t, :, None], (particles, count, n)).reshape(*rows, n)
+            lots = np.broadcast_to(scenarios.lots[t, :, None], (particles, count)).reshape(rows)
+            states[t + 1, order] = dynamics.realise(x, u, noise, lots).reshape(particles, count, n)
+    return Followed(*(np.ascontiguousarray(part.transpose(1, 2, 0, 3)) for part in (states, actions)))
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What sequences are expected to lead to.
+
+    Attributes:
+        costs: (N,); infinite where a particle diverges.
+        states: mean (N, H+1, n).
+        actions: mean (N, H, m), within the limits.
+        offsets: (N, H, m): those asked for, less what the limits took away.
+    """
+
+    costs: Array
+    states: Array
+    actions: Array
+    offsets: Array
+
+    def ordered(self) -> Judged:
+        """The cheapest first."""
+        return self.rows(np.argsort(self.costs, kind="stable"))
+
+    def rows(self, which: Indices | slice) -> Judged:
+        """Some of them."""
+        return Judged(self.costs[which], self.states[which], self.actions[which], self.offsets[which])
+
+    def joined(self, other: Judged) -> Judged:
+        """These, then others."""
+        pairs = zip(self._parts(), other._parts(), strict=True)
+        return Judged(*(np.concatenate(pair) for pair in pairs))
+
+    def _parts(self) -> tuple[Array, ...]:
+        return self.costs, self.states, self.actions, self.offsets
 
 
 @dataclass(frozen=True, eq=False)
 class Expectation:
-    """Expected cost of sequences of actions from one state: a plain function of the actions.
+    """Expected cost of sequences from one state: a plain function of them.
 
     Attributes:
         dynamics: p(x' | x, u).
         cost: of a trajectory.
         start: x (n,).
         scenarios: of the particles; None for the mean.
+        reference: what sequences are offsets to; they are actions when None.
     """
 
     dynamics: LearnedDynamics
     cost: Cost
     start: Array
     scenarios: Scenarios | None
+    reference: Reference | None = None
 
-    def __call__(self, actions: Array) -> tuple[Array, Array]:
-        """Expected costs (N,), infinite where a particle diverges, and mean states (N, H+1, n) of (N, H, m)."""
-        states = propagate(self.dynamics, self.start, actions, self.scenarios)
-        particles, count, points, n = states.shape
-        wide = np.broadcast_to(actions, (particles, *actions.shape)).reshape(particles * count, *actions.shape[1:])
+    def __call__(self, sequences: Array) -> Judged:
+        """Of sequences (N, H, m)."""
+        found = propagate(self.dynamics, self.start, sequences, self.scenarios, self.reference)
+        particles, count, points, n = found.states.shape
+        flat = found.states.reshape(particles * count, points, n)
+        offsets = found.actions.mean(axis=0)
         with np.errstate(all="ignore"):
-            each = self.cost.evaluate(states.reshape(particles * count, points, n), wide).sum(axis=1)
+            each = self.cost.evaluate(flat, found.actions.reshape(particles * count, *sequences.shape[1:])).sum(axis=1)
             costs = each.reshape(particles, count).mean(axis=0)
-        return np.where(np.isfinite(costs), costs, np.inf), states.mean(axis=0)
+            if self.reference is not None:
+                laws = [self.reference.law(t, found.states[:, :, t]) for t in range(points - 1)]
+                offsets = np.stack([(found.actions[:, :, t] - law).mean(axis=0) for t, law in enumerate(laws)], axis=1)
+        costs = np.where(np.isfinite(costs), costs, np.inf)
+        return Judged(costs, found.states.mean(axis=0), found.actions.mean(axis=0), offsets)

@@ -1,4 +1,4 @@
-"""What planners share that draw sequences of actions: limits, a mean that moves on, the expectation they compare by."""
+"""What planners share that draw sequences: limits, a reference that moves on, the expectation they compare by."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ import numpy as np
 
 from mbpl_control.core.errors import InvalidFieldError, SolverError
 from mbpl_control.core.validation import Array
+from mbpl_control.costs.cost import Cost
 from mbpl_control.mbrl.learned_model import LearnedModel
 from mbpl_control.mbrl.planning.coloured_noise import coloured_noise
 from mbpl_control.mbrl.planning.planner import Plan, Planner, steps_since
-from mbpl_control.mbrl.planning.propagation import Expectation, Propagation, Scenarios
+from mbpl_control.mbrl.planning.propagation import Expectation, Judged, Propagation, Reference, Scenarios, propagate
+from mbpl_control.trajopt.lqr import LQRSolution, solve_lqr
 from mbpl_control.trajopt.mpc import WindowedCost
 
 
 class SamplingPlanner(Planner):
-    """Draws sequences around a mean, clips them to the limits, and moves the mean by what they cost.
+    r"""Draws sequences of offsets to a law, and takes those that cost less.
 
-    The first mean is zero, or the limit nearest to it; later ones begin where the last plan was, moved on by the steps
-    that went by, its last action repeated.
+        u_t = clip( ū_t + k_t + K_t (x − x̄_t) + ε_t )
+
+    x̄, ū is what the last plan, moved on by the steps that went by, does from here in the mean; its last action is
+    repeated. The first ū is zero, or the limit nearest to it. k and K are LQR's of the expansion along it: see
+    `Reference`. They are zero where x̄ diverges or the cost has no minimum along it, and without `feedback`.
 
     Args:
         model: the dynamics, with finite limits of the actions.
@@ -27,46 +32,87 @@ class SamplingPlanner(Planner):
         horizon: H.
         steps: T, of the task.
         propagation: how sequences are followed.
+        feedback: whether k and K are LQR's.
 
     Raises:
         InvalidFieldError: an action has no limit.
     """
 
     def __init__(
-        self, model: LearnedModel, cost: WindowedCost, horizon: int, steps: int, propagation: Propagation
+        self,
+        model: LearnedModel,
+        cost: WindowedCost,
+        horizon: int,
+        steps: int,
+        propagation: Propagation,
+        feedback: bool,
     ) -> None:
         """Nothing is planned."""
         super().__init__(model, cost, horizon, steps)
         lower, upper = model.action.lower, model.action.upper
         if not np.isfinite([lower, upper]).all():
             raise InvalidFieldError(type(self).__name__, "limits", f"{lower} to {upper}", "finite: samples are drawn")
-        self.propagation = propagation
+        self.propagation, self.feedback = propagation, feedback
         self.half_range = 0.5 * (upper - lower)
         self.forget()
 
     def forget(self) -> None:
         """See `Planner.forget`."""
-        self._mean = self.clipped(np.zeros((self.horizon, self.model.action.size)))
-        self._last: int | None = None
-
-    def clipped(self, actions: Array) -> Array:
-        """Within the limits."""
-        return np.clip(actions, self.model.action.lower, self.model.action.upper)
+        self._newest: tuple[int, Plan] | None = None
 
     def _plan(self, state: Array, rng: np.random.Generator, step: int) -> Plan:
-        passed = steps_since(type(self).__name__, self._last, step)
-        self._mean, self._last = moved_on(self._mean, passed), step
-        learned = self.model.learned
+        passed = steps_since(type(self).__name__, self._newest and self._newest[0], step)
+        learned, cost = self.model.learned, self.cost.window(step, self.steps)
+        reference = self._reference(state, passed, cost)
         scenarios = Scenarios.drawn(learned, self.propagation, self.horizon, rng)
-        expectation = Expectation(learned, self.cost.window(step, self.steps), state, scenarios)
-        actions, states, cost = self._search(expectation, rng, passed)
-        if not np.isfinite(cost):
+        found = self._search(Expectation(learned, cost, state, scenarios, reference), rng, passed)
+        (total,), (actions,), (states,) = found.costs, found.actions, found.states
+        if not np.isfinite(total):
             raise SolverError(f"{type(self).__name__}: whatever is done from {state}, the learned dynamics diverge")
-        return Plan(actions, states, np.zeros((*actions.shape, len(state))), cost)
+        gains = np.zeros((*actions.shape, len(state))) if reference.gains is None else reference.gains
+        plan = Plan(actions, states, gains, float(total))
+        self._newest = (step, plan)
+        return plan
+
+    def _reference(self, state: Array, passed: int, cost: Cost) -> Reference:
+        limits = self.model.action.lower, self.model.action.upper
+        if self._newest is None:
+            rest = np.clip(np.zeros((self.horizon, len(limits[0]))), *limits)
+            last = Reference(rest, np.tile(state, (self.horizon + 1, 1)), None, *limits)
+        else:
+            plan = self._newest[1]
+            gains = moved_on(plan.gains.transpose(1, 0, 2), passed).transpose(1, 0, 2)
+            last = Reference(
+                moved_on(plan.actions, passed),
+                moved_on(plan.states, passed),
+                gains if self.feedback else None,
+                *limits,
+            )
+        if not self.feedback:
+            return last
+        found = propagate(self.model.learned, state, np.zeros((1, *last.actions.shape)), None, last)
+        states, actions = found.states[0, 0], found.actions[0, 0]
+        law = self._regulator(states, actions, cost)
+        if law is None:
+            return Reference(actions, states, None, *limits)
+        return Reference(actions + law.feedforward, states, law.gains, *limits)
+
+    def _regulator(self, states: Array, actions: Array, cost: Cost) -> LQRSolution | None:
+        """LQR along a trajectory; None where there is none."""
+        if not np.isfinite(states).all():
+            return None
+        # the dynamics may have learned since
+        self.model.forget_derivatives()
+        a, b = self.model.linearize(states[:-1], actions)
+        q = cost.quadratize(states, actions, "gauss_newton")
+        try:
+            return solve_lqr(a, b, q.lxx, q.luu, q.lux, q.lx, q.lu)
+        except SolverError:
+            return None
 
     @abstractmethod
-    def _search(self, expectation: Expectation, rng: np.random.Generator, passed: int) -> tuple[Array, Array, float]:
-        """Move the mean; actions (H, m) of the plan, mean states (H+1, n), and the expected cost."""
+    def _search(self, expectation: Expectation, rng: np.random.Generator, passed: int) -> Judged:
+        """The one sequence that is the plan."""
 
     def noise(self, count: int, exponent: float, rng: np.random.Generator) -> Array:
         """Coloured over time (count, H, m)."""
@@ -74,6 +120,6 @@ class SamplingPlanner(Planner):
 
 
 def moved_on(sequences: Array, steps: int) -> Array:
-    """Sequences (..., H, m) some steps later; the last action is repeated."""
+    """Sequences (..., H, m) some steps later; the last row is repeated."""
     horizon = sequences.shape[-2]
     return np.asarray(sequences[..., np.minimum(np.arange(horizon) + steps, horizon - 1), :])
