@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import random
+import struct
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from killing import kill_recorder
-from known_trial import CONTROLLER, METADATA, Message, trial_messages
+from known_trial import CONTROLLER, METADATA, Message, told_trial, trial_messages
 from report import RESULTS, Row, report
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
@@ -28,6 +29,8 @@ from mbpl_control.bags.recorded import read_all
 from mbpl_control.bags.types import typestore
 
 RATE = 1000.0
+#: s from one trial of a generated bag to the next.
+APART = 10
 MIB = 2**20
 #: Reads a bag in a process of its own, and tells the most memory it had.
 MEASURE = """
@@ -127,7 +130,8 @@ def reading(place: Path, count: int) -> list[Row]:
         return time.perf_counter() - begin
 
     ours, handed, parsed = [], [], []
-    for _ in range(3):
+    read_all(paths[:1])  # what is made once in a process
+    for _ in range(5):
         begin = time.perf_counter()
         assert all(found.law is not None for found in read_all(paths))
         ours.append(time.perf_counter() - begin)
@@ -155,20 +159,36 @@ def memory(place: Path, sizes: tuple[float, float]) -> list[Row]:
 
 
 def generated(path: Path, size: float) -> Path:
-    """A bag of so many bytes of messages, as another recorder leaves it: one trial after another."""
+    """A bag of so many bytes of messages, as another recorder leaves it: one trial after another, ten seconds apart."""
     written = 0
     connections: dict[str, Any] = {}
+    first = serialized(trial_messages(seed=0))
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         for number in itertools.count():
-            for topic, kind, arrival, message in trial_messages(after_ns=number * 10**10, seed=number):
+            # what was said twice is serialized twice only to see that it would be the same
+            again = serialized(trial_messages(after_ns=number * APART * 10**9, seed=number)) if number == 1 else None
+            for row, (topic, kind, arrival, message) in enumerate(first):
                 if topic not in connections:
                     connections[topic] = writer.add_connection(topic, kind, typestore=typestore())
-                data = bytes(typestore().serialize_cdr(message, kind))
+                data = later(message, kind, number)
+                arrival += number * APART * 10**9
+                assert again is None or again[row] == (topic, kind, arrival, data), (topic, kind)
                 writer.write(connections[topic], arrival, data)
                 written += len(data)
             if written >= size:
                 return path
     raise AssertionError(CONTROLLER)
+
+
+def later(message: bytes, kind: str, number: int) -> bytes:
+    """A message of the first trial as one of another says it: the seconds of its stamp, and the seed."""
+    if kind.endswith("/StateDefinition"):
+        return message
+    seconds = struct.unpack_from("<i", message, 4)[0] + number * APART
+    if kind.endswith("/Trial"):
+        told = told_trial(seconds * 10**9 + struct.unpack_from("<I", message, 8)[0], number)
+        return bytes(typestore().serialize_cdr(told, kind))
+    return message[:4] + struct.pack("<i", seconds) + message[8:]
 
 
 def kills(place: Path, count: int) -> list[Row]:

@@ -53,7 +53,7 @@ NODES: dict[str, dict[str, Any]] = {
 WORDS = (*FED, "ilqr_feedback", "hold", *TASK.robot.joint_names, "effort", "lqr_flm", "gps", "mean", "task", "seed")
 #: Messages of a topic, requests of a service (of ours, and of those every node has) and goals of an action for each
 #: example of the profile.
-SHARES = {"topic": 4.0, "service": 0.4, "standard": 0.1, "action": 0.2}
+SHARES = {"topic": 1.0, "service": 0.25, "standard": 0.05, "action": 0.1}
 #: What a request may have changed of the simulation, as it was.
 CALM = {"position_noise": 0.0, "velocity_noise": 0.0, "drop_states": 0.0, "drop_commands": 0.0, "command_delay": 0.0}
 #: s for an answer on a machine that is busy with other things.

@@ -11,15 +11,12 @@ from launch_pytest.actions import ReadyToTest
 from launch_ros.actions import Node as NodeAction
 from listening import Listener
 from mbpl_msgs.msg import JointCommand
-from sensor_msgs.msg import JointState
+from still_robot import StillRobot
 
-from mbpl_control.nodes import conversions as convert
 from mbpl_control.nodes.client import GraphClient
-from mbpl_control.nodes.qos import RECORDER, SENSOR
-from mbpl_control.tasks import load_task
+from mbpl_control.nodes.qos import RECORDER
 
 TASK = "pendulum_swingup"
-PERIOD = 0.005
 
 
 @launch_pytest.fixture(scope="module")
@@ -32,34 +29,15 @@ def graph(domain: int) -> LaunchDescription:
     return LaunchDescription([*nodes, ReadyToTest()])
 
 
-class Robot:
-    """A pendulum that hangs still, and a clock of its own."""
-
-    def __init__(self, client: GraphClient) -> None:
-        """Begin to measure at 100 s."""
-        names = load_task(TASK).robot.joint_names
-        self.stamp_ns = 100_000_000_000
-        self.silent = False
-        self._message = JointState(name=list(names), position=[0.0] * len(names), velocity=[0.0] * len(names))
-        self._publisher = client.node.create_publisher(JointState, "joint_states", SENSOR)
-        client.node.create_timer(PERIOD, self._measure)
-
-    def _measure(self) -> None:
-        self.stamp_ns += round(1e9 * PERIOD)
-        if not self.silent:
-            self._message.header.stamp = convert.ns_to_time(self.stamp_ns)
-            self._publisher.publish(self._message)
-
-
 @pytest.fixture(scope="module")
-def robot(client: GraphClient) -> Iterator[Robot]:
+def robot(client: GraphClient) -> Iterator[StillRobot]:
     """The robot."""
-    yield Robot(client)
+    yield StillRobot(client, TASK)
 
 
 @pytest.mark.launch(fixture=graph)
 def test_after_a_clock_that_began_anew_the_robot_is_held_and_a_switch_is_all_it_takes(
-    client: GraphClient, robot: Robot
+    client: GraphClient, robot: StillRobot
 ) -> None:
     client.wait_for_services(["controller_manager/switch_controller"], 60.0)
     client.activate("hold", 30.0)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mbpl_control.core.errors import InvalidFieldError
+from mbpl_control.core.state_definition import StateBlock, StateDefinition
 from mbpl_control.core.validation import Array
 from mbpl_control.mbrl.learned_dynamics import Transitions
 from mbpl_control.mbrl.learned_model import LearnedModel, LearningCost
@@ -213,6 +214,28 @@ def test_a_plan_that_goes_on_from_the_last_is_better_than_one_from_nothing(learn
         cold.append(made.plan(START, rng).cost)
         warm.append([made.plan(START, rng).cost for _ in range(5)][-1])
     assert np.mean(warm) < np.mean(cold)
+
+
+@pytest.mark.parametrize("name", ["cem", "icem", "mppi"])
+def test_an_angle_that_is_measured_a_turn_away_changes_no_action(name: str) -> None:
+    """θ' = θ + 0.1 v, v' = v + u, a cost of cos θ: nothing knows of whole turns but the numbers."""
+    rng = np.random.default_rng(10)
+    x, u = rng.normal(size=(100, 2)), rng.normal(size=(100, 1))
+    learned = MixtureDynamics(2, 1, seed=0)
+    learned.learn(Transitions(x, u, x @ np.array([[1.0, 0.1], [0.0, 1.0]]).T + u @ np.array([[0.0, 1.0]])))
+    problem = replace(
+        linear_problem(), cost=lambda x, u, y: 1.0 - torch.cos(y[:, 0]) + 0.1 * (y[:, 1] ** 2 + u[:, 0] ** 2)
+    )
+    of_numbers = LearnedModel.of(learned, problem)
+    block = StateBlock("joint_positions", ("a",), ("angle",), ("rad",))
+    speed = StateBlock("joint_velocities", ("a",), ("euclidean",), ("rad/s",))
+    model = LearnedModel(learned, StateDefinition((block, speed)), of_numbers.action, problem.dt)
+    found = []
+    for turn in (0.0, 2.0 * np.pi):
+        made, rng = build_planner(name, model, LearningCost(problem, model, None), 50), np.random.default_rng(11)
+        made.plan(np.array([3.1, 1.0]), rng, 0)
+        found.append(made.plan(np.array([3.2 - turn, 1.0]), rng, 1).actions)
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
 
 
 def test_weights_of_mppi_are_the_softmax_of_the_costs() -> None:

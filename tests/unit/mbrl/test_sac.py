@@ -189,6 +189,20 @@ def test_target_critics_follow_by_their_part_of_the_way() -> None:
     assert not torch.equal(before, agent._critics.vector)
 
 
+def test_the_actor_that_is_judged_has_the_mean_weights_of_those_that_learned() -> None:
+    agents = [
+        SoftActorCritic(1, np.array([-1.0]), np.array([1.0]), 0, SacOptions((16,), average=a)) for a in (0.04, 1.0)
+    ]
+    learned = []
+    for seed in range(25):
+        for agent in agents:
+            bandit(agent, 2.0, 0.1, 1, seed)
+        learned.append(agents[0]._actor.vector.clone())
+    # one in 25 is the share from which on older ones fade
+    torch.testing.assert_close(agents[0]._mean_actor.vector, torch.stack(learned).mean(dim=0))
+    torch.testing.assert_close(agents[1]._mean_actor.vector, learned[-1])
+
+
 def test_the_same_seed_gives_the_same_bits() -> None:
     found = []
     for seed in (3, 3, 4):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -18,6 +19,7 @@ from mbpl_control.mbrl.mixture_dynamics import MixtureDynamics
 from mbpl_control.mbrl.problem import LearningProblem, run_episode
 from mbpl_control.mbrl.sac import SacOptions
 from mbpl_control.mbrl.sac_learner import METHODS, LearnerOptions, SacLearner
+from mbpl_control.policies import GaussianPolicy
 
 STEPS, GAIN, PRICE, NOISE = 10, 0.4, 0.1, 0.02
 
@@ -132,3 +134,19 @@ def test_the_length_of_rollouts_grows_between_two_steps() -> None:
 def test_an_option_that_means_nothing_is_refused(make, name: str) -> None:
     with pytest.raises(InvalidFieldError, match=name):
         make()
+
+
+def test_what_was_learned_is_a_policy_that_does_what_the_learner_is_judged_by(tmp_path: Path) -> None:
+    learner = SacLearner(problem(), 0, FAST)
+    with pytest.raises(InvalidFieldError, match="at least 1"):
+        _ = learner.policy
+    learner.advance()
+    policy = GaussianPolicy.load(learner.policy.save(tmp_path / "policy.npz"))
+    x = np.linspace(-1.0, 1.0, 9)[:, None]
+    np.testing.assert_allclose(policy.means(x), [learner.act(each, 0) for each in x], rtol=1e-4, atol=1e-5)
+    assert (policy.dt, policy.task) == (0.1, "cart")
+    # where the noise is small, the deviation of a squashed Gaussian is its slope times σ
+    learner.agent._mean_actor.layers[-1][0, ..., 1] -= 10.0
+    learner.agent._actor = learner.agent._mean_actor
+    drawn, _ = learner.agent.random_action(np.full((40_000, 1), 0.3))
+    np.testing.assert_allclose(learner.agent.deviation(np.array([[0.3]])), drawn.std(axis=0), rtol=0.03)

@@ -36,6 +36,7 @@ class SacOptions:
         discount: γ of a step.
         learning_rate: of Adam, for actor, critics and ln α.
         follow: τ, by which part a target critic follows its critic each update.
+        average: by which part the actor that is judged and executed follows the one that learns; 1 for the same.
         target_entropy: H̄, nats of a in (−1, 1)^m; −m when None.
         temperature: α to begin with.
         tuned: whether α is tuned until the entropy is H̄.
@@ -48,6 +49,7 @@ class SacOptions:
     discount: float = 0.99
     learning_rate: float = 1e-3
     follow: float = 0.005
+    average: float = 0.002
     target_entropy: float | None = None
     temperature: float = 0.1
     tuned: bool = True
@@ -60,8 +62,9 @@ class SacOptions:
         check_positive(OWNER, "temperature", self.temperature)
         if not 0.0 <= self.discount < 1.0:
             raise InvalidFieldError(OWNER, "discount", str(self.discount), "at least 0 and below 1")
-        if not 0.0 < self.follow <= 1.0:
-            raise InvalidFieldError(OWNER, "follow", str(self.follow), "above 0 and at most 1")
+        for name, share in (("follow", self.follow), ("average", self.average)):
+            if not 0.0 < share <= 1.0:
+                raise InvalidFieldError(OWNER, name, str(share), "above 0 and at most 1")
         if self.target_entropy is not None and not math.isfinite(self.target_entropy):
             raise InvalidFieldError(OWNER, "target_entropy", str(self.target_entropy), "finite, or None")
 
@@ -90,7 +93,8 @@ class SoftActorCritic:
         α         min_α E[ −α ( ln π(a|x) + H̄ ) ]
 
     c and w are the middle and half the width of the actions' limits, Q̄ slowly follows Q. Entropy is that of a, so that
-    it has no unit. Networks are float32, the two critics one stack.
+    it has no unit. Networks are float32, the two critics one stack. The actor that explores is the newest; one that is
+    judged or executed has the running mean of its weights, which a few updates do not upset.
 
     Args:
         lower: limits of u (m,).
@@ -122,7 +126,7 @@ class SoftActorCritic:
         hidden = self.options.hidden
         self._actor = ReluStack(1, (n, *hidden, 2 * self.m), rng, self.dtype)
         self._critics = ReluStack(2, (n + self.m, *hidden, 1), rng, self.dtype)
-        self._targets = self._critics.copy()
+        self._targets, self._mean_actor = self._critics.copy(), self._actor.copy()
         self._log_temperature = torch.tensor([math.log(self.options.temperature)], dtype=torch.float64)
         vectors = self._actor.vector, self._critics.vector, self._log_temperature
         self._of_actor, self._of_critics, self._of_temperature = (
@@ -144,7 +148,7 @@ class SoftActorCritic:
         if self.updates:
             shift = torch.tensor((mean - self._state_mean) / self._state_scale, dtype=self.dtype)
             factor = torch.tensor(scale / self._state_scale, dtype=self.dtype)
-            for stack in (self._actor, self._critics, self._targets):
+            for stack in (self._actor, self._mean_actor, self._critics, self._targets):
                 stack.rebase(shift, factor)
         self._state_mean, self._state_scale = np.array(mean), np.asarray(scale)
         self._offset = torch.tensor(-self._state_mean / self._state_scale, dtype=self.dtype)
@@ -162,14 +166,17 @@ class SoftActorCritic:
 
     def _draw(self, states: Tensor) -> _Drawn:
         seen = self._actor.seen(self._standardised(states)[None])
-        output = seen[-1][0]
-        low, high = LOG_STD
-        mean, bend = output[:, : self.m], torch.tanh(output[:, self.m :])
-        log_std = low + 0.5 * (high - low) * (1.0 + bend)
+        mean, bend, log_std = self._said(seen[-1][0])
         noise = torch.randn(mean.shape, generator=self._generator, dtype=self.dtype)
         spread = torch.exp(log_std).mul_(noise)
         y = mean + spread
         return _Drawn(seen, mean, bend, log_std, spread, torch.tanh(y), log_density(noise, log_std, y))
+
+    def _said(self, output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """μ, what bends ln σ between its bounds, and ln σ, (B, m) each, of what the actor's last layer gives."""
+        low, high = LOG_STD
+        bend = torch.tanh(output[:, self.m :])
+        return output[:, : self.m], bend, low + 0.5 * (high - low) * (1.0 + bend)
 
     def _standardised(self, states: Tensor) -> Tensor:
         return torch.addcmul(self._offset, states, self._factor)
@@ -191,10 +198,24 @@ class SoftActorCritic:
         return self._scaled(drawn.actions), drawn.log_density.numpy().astype(np.float64)
 
     def mean_action(self, states: Array) -> Array:
-        """c + w tanh μ(x) at states (B, n); (B, m)."""
+        """c + w tanh μ(x) of the mean actor at states (B, n); (B, m)."""
         with one_thread():
             inputs = self._standardised(torch.as_tensor(states, dtype=self.dtype))
-            return self._scaled(torch.tanh(self._actor.seen(inputs[None])[-1][0, :, : self.m]))
+            return self._scaled(torch.tanh(self._mean_actor.seen(inputs[None])[-1][0, :, : self.m]))
+
+    def deviation(self, states: Array) -> Array:
+        """Standard deviation of u (m,) of the mean actor, root mean square over x (B, n), to first order in its noise.
+
+        Raises:
+            InvalidFieldError: no state.
+        """
+        if not len(states):
+            raise InvalidFieldError(OWNER, "states", "none", "at least 1")
+        with one_thread():
+            inputs = self._standardised(torch.as_tensor(states, dtype=self.dtype))
+            mean, _, log_std = self._said(self._mean_actor.seen(inputs[None])[-1][0])
+            share = (1.0 - torch.tanh(mean).square()) * torch.exp(log_std)
+        return np.asarray(self._half * np.sqrt(np.square(share.numpy().astype(np.float64)).mean(axis=0)))
 
     def _scaled(self, actions: Tensor) -> Array:
         # beyond a limit by rounding only
@@ -234,6 +255,8 @@ class SoftActorCritic:
             excess = density.mean(dtype=torch.float64).add_(self.target_entropy)
             self._of_temperature.step(-excess[None])
         self._targets.vector.lerp_(self._critics.vector, self.options.follow)
+        # a mean over fewer updates than there were
+        self._mean_actor.vector.lerp_(self._actor.vector, max(self.options.average, 1.0 / (1.0 + self.updates)))
         self.updates += 1
 
     def _critic_gradient(self, states: Tensor, actions: Tensor, wanted: Tensor, weights: Tensor | None) -> Tensor:
@@ -276,7 +299,7 @@ class SoftActorCritic:
     def policy(
         self, observation: StateDefinition, action: ActionDefinition, dt: float, deviation: Array, task: str = ""
     ) -> GaussianPolicy:
-        """The actor as a policy that `neural_policy` executes, of mean c + w tanh μ(x).
+        """The mean actor as a policy that `neural_policy` executes, of mean c + w tanh μ(x).
 
         Args:
             observation: what x is; plain numbers.
@@ -299,7 +322,7 @@ class SoftActorCritic:
             raise InvalidFieldError(OWNER, "action", found, f"of limits {lower} to {upper}")
         policy.feature_mean, policy.feature_scale = self._state_mean.copy(), self._state_scale.copy()
         policy.action_scale = self._half.copy()
-        layers = [part[0].numpy().astype(np.float64) for part in self._actor.layers]
+        layers = [part[0].numpy().astype(np.float64) for part in self._mean_actor.layers]
         layers[-2], layers[-1] = layers[-2][:, : self.m], layers[-1][:, : self.m]
         policy.assign(np.concatenate([part.T.ravel() for part in layers]), np.diag(np.square(deviation)))
         return policy

@@ -12,10 +12,12 @@ from mbpl_control.mbrl.evaluation import StepLearner
 from mbpl_control.mbrl.expansion import ValueExpansion
 from mbpl_control.mbrl.learned_dynamics import LearnedDynamics, Transitions
 from mbpl_control.mbrl.mbpo import BranchedRollouts, BranchOptions, RolloutLength
+from mbpl_control.mbrl.policy_learner import problem_policy
 from mbpl_control.mbrl.problem import LearningProblem
 from mbpl_control.mbrl.replay import ReplayBuffer, draw_mixed
 from mbpl_control.mbrl.sac import SacOptions, SoftActorCritic
 from mbpl_control.policies.network import one_thread
+from mbpl_control.policies.policy import GaussianPolicy
 
 OWNER = "SacLearner"
 
@@ -126,6 +128,17 @@ class SacLearner(StepLearner):
     def act(self, state: Array, step: int) -> Array:
         """See `StepLearner.act`; the mean of the actor."""
         return np.asarray(self.agent.mean_action(np.asarray(state, dtype=np.float64)[None])[0])
+
+    @property
+    def policy(self) -> GaussianPolicy:
+        """The mean actor as a policy of x0, x1, .. that gives u0, u1, ..
+
+        Where it is drawn from, its deviation is the actor's over the states that were tried.
+        """
+        names = problem_policy(self.problem, seed=0)
+        tried = self.real.newest(len(self.real))[:, : self.problem.n]
+        deviation = self.agent.deviation(tried)
+        return self.agent.policy(names.observation, names.action, self.problem.dt, deviation, self.problem.name)
 
     def _step(self) -> None:
         state = np.array(self._state, dtype=np.float64)

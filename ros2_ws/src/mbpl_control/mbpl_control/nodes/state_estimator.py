@@ -63,7 +63,7 @@ class StateEstimator(Node):
         self._jumps = JumpCheck(task)
         self._sequence = 0
         self._refused: Counter[Refusal] = Counter()
-        self._measured = self._predicted = 0
+        self._measured = self._predicted = self._lost = 0
         self._refusal = ""
         #: of the last report: measurements and refusals so far, and when, on the steady clock
         self._reported = (0, 0, time.monotonic_ns())
@@ -123,7 +123,8 @@ class StateEstimator(Node):
         values = np.array(message.values)
         fits = message.joint_names == list(self._task.action.joint_names) and len(values) == self._task.action.size
         if fits and np.isfinite(values).all():
-            self._effort = values
+            # whoever sent it: no motor gives more than the robot's limits
+            self._effort = np.clip(values, self._task.action.lower, self._task.action.upper)
 
     def _on_joint_states(self, message: JointState) -> None:
         measurement = self._read(message)
@@ -153,6 +154,11 @@ class StateEstimator(Node):
         else:
             self._filter.predict(dt, self._effort)
             self._filter.update(measurement)
+            if not _is_finite(self._filter):
+                self._lost += 1
+                text = f"the estimate left the finite numbers; it begins anew as measured ({self._lost} so far)"
+                self.get_logger().warning(text, throttle_duration_sec=1.0)
+                self._filter.reset(measurement)
         self._stamp_ns = stamp
         self._ahead = None
         if len(message.effort) == len(message.name):
@@ -199,7 +205,7 @@ class StateEstimator(Node):
         self._ahead.predict(step, self._effort)
         self._predicted += 1
         self._ahead_ns += round(1e9 * step)
-        if self._ahead_ns > self._told_ns:
+        if self._ahead_ns > self._told_ns and _is_finite(self._ahead):
             self._publish(self._ahead, convert.ns_to_time(self._ahead_ns), self._ahead_ns)
 
     def _publish(self, source: StateFilter, stamp: object, stamp_ns: int) -> None:
@@ -243,8 +249,14 @@ class StateEstimator(Node):
             "measurement age [s]": silent,
             "measurements": self._measured,
             "predictions": self._predicted,
+            "estimates that left the finite numbers": self._lost,
             **refusals("joint states", self._refused, STATE_REFUSALS),
         }
+
+
+def _is_finite(estimate: StateFilter) -> bool:
+    covariance = estimate.covariance
+    return bool(np.isfinite(estimate.mean).all() and (covariance is None or np.isfinite(covariance).all()))
 
 
 def main() -> None:

@@ -82,12 +82,10 @@ class SamplingPlanner(Planner):
         else:
             plan = self._newest[1]
             gains = moved_on(plan.gains.transpose(1, 0, 2), passed).transpose(1, 0, 2)
-            last = Reference(
-                moved_on(plan.actions, passed),
-                moved_on(plan.states, passed),
-                gains if self.feedback else None,
-                *limits,
-            )
+            expected = moved_on(plan.states, passed)
+            # an angle may have been measured a turn away from where it was expected
+            expected = expected + (state - self.model.state.space.difference(state, expected[0]) - expected[0])
+            last = Reference(moved_on(plan.actions, passed), expected, gains if self.feedback else None, *limits)
         if not self.feedback:
             return last
         found = propagate(self.model.learned, state, np.zeros((1, *last.actions.shape)), None, last)
