@@ -28,7 +28,7 @@ from mbpl_control.mbrl.problem import LearningProblem, run_episode
 TASK = "InvertedPendulum-v5"
 SEEDS, BUDGET = (0, 1, 2), 900
 ENSEMBLE = EnsembleOptions(members=3, hidden=(32, 32), steps=600, learning_rate=3e-3)
-HORIZON, SAMPLES = 15, 40
+HORIZON, SAMPLES = 30, 40
 
 
 def pendulum_planner(name: str, learned: LearnedDynamics, problem: LearningProblem) -> Planner:

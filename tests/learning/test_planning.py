@@ -23,7 +23,7 @@ def test_an_ensemble_and_icem_hold_the_pole_to_the_end_three_times_in_a_row_with
 
     def planner(*_: object) -> Planner:
         model = LearnedModel.of(dynamics, problem)
-        options = CEMOptions.icem(horizon=20, samples=64, iterations=2, elites=8, deviation=0.3)
+        options = CEMOptions.icem(horizon=30, samples=64, iterations=2, elites=8, deviation=0.3)
         return CEM(model, LearningCost(problem, model), problem.steps, options)
 
     learner = MpcLearner(problem, dynamics, planner, seed, Collection(initial=50, every=50))

@@ -29,8 +29,10 @@ FREE = """
     <body>
       <freejoint/>
       <geom type="sphere" size="0.1"/>
+      <body><joint name="wheel" axis="0 1 0"/><geom type="capsule" fromto="0 0 0 0.2 0 0" size="0.02"/></body>
     </body>
   </worldbody>
+  <actuator><motor joint="wheel" ctrlrange="-1 1"/></actuator>
 </mujoco>
 """
 

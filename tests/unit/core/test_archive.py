@@ -83,6 +83,20 @@ def test_a_file_with_flipped_bytes_is_an_error_or_still_valid_but_never_a_crash(
     assert failures > 0
 
 
+def test_a_file_that_says_it_is_encrypted_is_an_error_that_names_it(saved, tmp_path: Path) -> None:
+    path = saved.save(tmp_path / "file.npz")
+    content = bytearray(path.read_bytes())
+    # the flags of each member, in its own header and in the directory at the end
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = content.find(mark)
+        while at >= 0:
+            content[at + flags] |= 1
+            at = content.find(mark, at + 4)
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match=r"file\.npz.*encrypted"):
+        type(saved).load(path)
+
+
 def test_a_pickle_is_refused_without_being_run(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
 

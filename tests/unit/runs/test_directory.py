@@ -84,6 +84,9 @@ def test_what_is_no_run_is_named(trained, tmp_path: Path) -> None:
     (trained.path / "run.yaml").write_text(text.replace("seed: 3", "seed: three"))
     with pytest.raises(FileFormatError, match=r"run\.yaml: seed missing, unknown or of the wrong type"):
         RunDirectory.open(trained.path)
+    (trained.path / "run.yaml").write_text(text + "~: 1\n7: 2\n")
+    with pytest.raises(FileFormatError, match=r"run\.yaml: 7, None missing, unknown or of the wrong type"):
+        RunDirectory.open(trained.path)
     (trained.path / "run.yaml").write_text(text.replace("schema: 1", "schema: 2"))
     with pytest.raises(FileFormatError, match="does not describe a run of schema 1"):
         RunDirectory.open(trained.path)

@@ -107,5 +107,6 @@ def _read(source: Path, kind: str) -> tuple[Any, dict[str, Any]]:
         if _HEADER not in found:
             raise FileFormatError(f"{source}: an npz, but not one that mbpl wrote (no header)")
         return json.loads(found.pop(_HEADER).tobytes().decode("utf-8")), found
-    except (OSError, MemoryError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    # RuntimeError: a member that says it is encrypted
+    except (OSError, MemoryError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise FileFormatError(f"{source}: cannot be read as a {kind}: {error}") from error

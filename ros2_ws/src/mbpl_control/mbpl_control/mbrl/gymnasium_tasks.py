@@ -12,6 +12,8 @@ from mbpl_control.mbrl.problem import LearningProblem
 
 #: rad; the pole of InvertedPendulum has fallen beyond it.
 FALLEN = 0.2
+#: m; half of its rail.
+RAIL = 1.0
 
 
 def _inverted_pendulum() -> LearningProblem:
@@ -24,9 +26,9 @@ def _inverted_pendulum() -> LearningProblem:
         return (~ended(successors)).to(successors.dtype)
 
     def cost(_: Tensor, actions: Tensor, successors: Tensor) -> Tensor:
-        # in units of the fall; the cart is kept away from the ends of its rail, too
-        fallen = (successors[:, 1] / FALLEN).square()
-        return fallen + 0.1 * successors[:, 0].square() + 1e-3 * actions.square().sum(dim=1)
+        # both in units of what ends it: the fall, and the end of the rail, where the cart hits a stop
+        away = (successors[:, 1] / FALLEN).square() + (successors[:, 0] / RAIL).square()
+        return away + 1e-3 * actions.square().sum(dim=1)
 
     return LearningProblem(
         name="InvertedPendulum-v5",

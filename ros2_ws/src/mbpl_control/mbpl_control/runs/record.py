@@ -55,7 +55,7 @@ def load_record(kind: type[T], path: Path, schema: int, types: Mapping[str, type
     kinds = {f.name: types.get(f.name, str) for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     wrong = [name for name, its in kinds.items() if not isinstance(content.get(name), its)]
     if wrong or set(content) != set(kinds):
-        odd = sorted({*wrong, *(set(content) ^ set(kinds))})
+        odd = sorted({str(name) for name in (*wrong, *(set(content) ^ set(kinds)))})
         raise FileFormatError(f"{path}: {', '.join(odd)} missing, unknown or of the wrong type")
     return kind(**content)
 
