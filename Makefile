@@ -42,10 +42,10 @@ demo-offline: setup
 
 # Unit tests on all processors at once; a graph keeps to the wall clock and is tested alone.
 test: setup
-	@$(IN_ENV) export FASTRTPS_DEFAULT_PROFILES_FILE='$(CURDIR)/tests/fastdds.xml' ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET; \
+	@$(IN_ENV) export FASTRTPS_DEFAULT_PROFILES_FILE='$(CURDIR)/tests/fastdds.xml' ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET && { \
 	$(if $(PYTEST_ARGS),python -m pytest $(PYTEST_ARGS), \
 	python -m pytest tests/unit --numprocesses logical --dist loadfile; units=$$?; \
-	python -m pytest tests/ros tests/faults tools/launch_subset/tests && exit $$units)
+	python -m pytest tests/ros tests/faults tools/launch_subset/tests && exit $$units); }
 
 test-learning: setup
 	@$(IN_ENV) python -m pytest tests/learning $(PYTEST_ARGS)

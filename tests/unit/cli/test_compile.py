@@ -27,7 +27,7 @@ FREE = """
 <mujoco model="thrown">
   <worldbody>
     <body>
-      <freejoint/>
+      <freejoint name="flight"/>
       <geom type="sphere" size="0.1"/>
       <body><joint name="wheel" axis="0 1 0"/><geom type="capsule" fromto="0 0 0 0.2 0 0" size="0.02"/></body>
     </body>

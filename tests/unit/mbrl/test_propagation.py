@@ -9,7 +9,7 @@ import torch
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array
 from mbpl_control.mbrl.ensemble import EnsembleDynamics, EnsembleOptions
-from mbpl_control.mbrl.gymnasium_tasks import FALLEN, gymnasium_problem
+from mbpl_control.mbrl.gymnasium_tasks import FALLEN, RAIL, gymnasium_problem
 from mbpl_control.mbrl.learned_dynamics import LearnedDynamics, Transitions
 from mbpl_control.mbrl.learned_model import LearnedModel, LearningCost
 from mbpl_control.mbrl.mixture_dynamics import MixtureDynamics
@@ -142,7 +142,7 @@ def test_derivatives_of_a_learning_cost_are_those_of_the_cost_through_the_model(
         assert found.lu[t, 0] == pytest.approx(slope, rel=1e-5, abs=1e-8)
     # the cost is quadratic in the successor: H = 2 diag of its weights, through the model's Jacobian
     a, b = model.linearize(states[:-1], actions)
-    weights = np.diag([0.1, 1.0 / FALLEN**2, 0.0, 0.0])
+    weights = np.diag([1.0 / RAIL**2, 1.0 / FALLEN**2, 0.0, 0.0])
     np.testing.assert_allclose(found.lxx[:-1], 2.0 * a.transpose(0, 2, 1) @ weights @ a, atol=1e-10)
     np.testing.assert_allclose(found.lux, 2.0 * b.transpose(0, 2, 1) @ weights @ a, atol=1e-10)
     np.testing.assert_allclose(found.luu, 2.0 * b.transpose(0, 2, 1) @ weights @ b + 2e-3, atol=1e-10)

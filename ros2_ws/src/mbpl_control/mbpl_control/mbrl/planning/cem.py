@@ -39,7 +39,7 @@ class CEMOptions:
         InvalidFieldError: an option out of its range.
     """
 
-    horizon: int = 20
+    horizon: int = 30
     samples: int = 100
     iterations: int = 3
     elites: int = 10

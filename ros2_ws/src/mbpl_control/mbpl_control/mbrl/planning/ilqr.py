@@ -28,7 +28,7 @@ class ILQRPlannerOptions:
         InvalidFieldError: an option out of its range.
     """
 
-    horizon: int = 20
+    horizon: int = 30
     iterations: int = 3
     first_iterations: int = 30
 

@@ -35,7 +35,7 @@ class MPPIOptions:
         InvalidFieldError: an option out of its range.
     """
 
-    horizon: int = 20
+    horizon: int = 30
     samples: int = 100
     iterations: int = 3
     temperature: float = 0.1
