@@ -14,6 +14,7 @@ from mbpl_control.mbrl.learned_dynamics import transitions_of
 from mbpl_control.mbrl.learned_model import LearnedModel
 from mbpl_control.mbrl.mixture_dynamics import MixtureDynamics
 from mbpl_control.mbrl.planning.feedback import PlannerFeedback
+from mbpl_control.mbrl.planning.ilqr import ILQRPlannerOptions
 from mbpl_control.mbrl.planning.registry import PLANNERS
 from mbpl_control.tasks import Task, load_task
 from mbpl_control.trajopt.ilqr import ILQR
@@ -68,7 +69,7 @@ def test_a_state_that_comes_again_in_the_same_step_gets_the_same_knot(model: Lea
 def test_the_knot_of_ilqr_is_the_first_of_its_plan_with_its_gain(model: LearnedModel, task: Task) -> None:
     x = task.condition(0).state
     law = PlannerFeedback(model, task, 0, "ilqr").at(x, 0)
-    horizon = 20
+    horizon = ILQRPlannerOptions().horizon
     cost = task.learning_cost(0).window(0, task.horizon)
     exact = ILQR(model, cost, task_options(task)).solve(x, np.zeros((horizon, task.action.size)))
     np.testing.assert_allclose(law.nominal_action, exact.actions[0], atol=1e-3)
