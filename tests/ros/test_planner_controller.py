@@ -69,6 +69,7 @@ def test_a_trial_of_a_planner_does_at_each_state_what_the_planner_does_in_proces
     client: GraphClient, learned: Path
 ) -> None:
     task = load_task(TASK)
+    client.wait_status(lambda status: status.state_age >= 0.0, 60.0)
     for condition in (0, 1, 0):
         goal = RunTrial.Goal(controller="planner", condition=condition, seed=1)
         trial = convert.trial_from_msg(client.run_trial(goal).trial)

@@ -69,9 +69,11 @@ class SamplingPlanner(Planner):
         (total,), (actions,), (states,) = found.costs, found.actions, found.states
         if not np.isfinite(total):
             raise SolverError(f"{type(self).__name__}: whatever is done from {state}, the learned dynamics diverge")
-        gains = np.zeros((*actions.shape, len(state))) if reference.gains is None else reference.gains
-        plan = Plan(actions, states, gains, float(total))
+        nothing = np.zeros((*actions.shape, len(state)))
+        # the gains are for what is imagined: who executes the plan gets the actions that were compared
+        plan = Plan(actions, states, nothing, float(total))
         self._newest = (step, plan)
+        self._gains = nothing if reference.gains is None else reference.gains
         return plan
 
     def _reference(self, state: Array, passed: int, cost: Cost) -> Reference:
@@ -81,7 +83,7 @@ class SamplingPlanner(Planner):
             last = Reference(rest, np.tile(state, (self.horizon + 1, 1)), None, *limits)
         else:
             plan = self._newest[1]
-            gains = moved_on(plan.gains.transpose(1, 0, 2), passed).transpose(1, 0, 2)
+            gains = moved_on(self._gains.transpose(1, 0, 2), passed).transpose(1, 0, 2)
             expected = moved_on(plan.states, passed)
             # an angle may have been measured a turn away from where it was expected
             expected = expected + (state - self.model.state.space.difference(state, expected[0]) - expected[0])
