@@ -208,7 +208,7 @@ def rows(seen: Soak, unreadable: int) -> list[Row]:
         *out,
         Row("heartbeats missed", float(missing(seen.sent)), f"of {len(seen.sent)}", 0.0),
         Row("longest time between two statuses sent", sent, "s", 4.0 * HEARTBEAT),
-        # this process runs trials and reads bags meanwhile
+        # this process runs the trials and looks at memory meanwhile
         Row("longest time between two statuses heard here", heard, "s"),
         Row("trials completed", float(seen.trials), "1"),
         Row("trials cut short", float(len(seen.cut)), "1", 0.0),

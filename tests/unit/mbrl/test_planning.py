@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.state_definition import StateBlock, StateDefinition
 from mbpl_control.core.validation import Array
+from mbpl_control.mbrl.gymnasium_tasks import FALLEN, RAIL, gymnasium_problem
 from mbpl_control.mbrl.learned_dynamics import Transitions
 from mbpl_control.mbrl.learned_model import LearnedModel, LearningCost
 from mbpl_control.mbrl.mixture_dynamics import MixtureDynamics
@@ -85,11 +87,13 @@ def best(learned: MixtureDynamics) -> tuple[Array, Array, float]:
     return states, actions, float(total)
 
 
-def planner(name: str, learned: MixtureDynamics, propagation: Propagation, limit: float = 4.0) -> Planner:
+def planner(
+    name: str, learned: MixtureDynamics, propagation: Propagation, limit: float = 4.0, feedback: bool = True
+) -> Planner:
     problem = linear_problem(limit)
     model = LearnedModel.of(learned, problem)
     task_cost = LearningCost(problem, model, None if name == "ilqr" else 1e3)
-    many = {"horizon": HORIZON, "samples": 400, "propagation": propagation}
+    many = {"horizon": HORIZON, "samples": 400, "propagation": propagation, "feedback": feedback}
     if name == "ilqr":
         return ILQRPlanner(model, task_cost, 50, ILQRPlannerOptions(HORIZON))
     if name == "mppi":
@@ -99,16 +103,19 @@ def planner(name: str, learned: MixtureDynamics, propagation: Propagation, limit
     return CEM(model, task_cost, 50, options)
 
 
+#: Planners that draw, both ways: offsets to LQR's law, which is the best there is here, and actions, where all that is
+#: found is found by the search. iLQR draws nothing.
+WAYS = [("ilqr", True), *((name, way) for name in ("cem", "icem", "mppi") for way in (True, False))]
 #: How near each comes to the actions of LQR, of which the first is about 1, and to its cost, as a share.
 TOLERANCES = {"ilqr": (1e-5, 1e-9), "cem": (0.05, 1e-3), "icem": (0.1, 2e-3), "mppi": (0.1, 2e-3)}
 
 
-@pytest.mark.parametrize("name", sorted(PLANNERS))
+@pytest.mark.parametrize(("name", "feedback"), WAYS)
 def test_each_planner_plans_what_lqr_does_on_linear_dynamics_and_a_quadratic_cost(
-    learned: MixtureDynamics, name: str
+    learned: MixtureDynamics, name: str, feedback: bool
 ) -> None:
     states, actions, total = best(learned)
-    plan = planner(name, learned, Propagation("mean")).plan(START, np.random.default_rng(1))
+    plan = planner(name, learned, Propagation("mean"), feedback=feedback).plan(START, np.random.default_rng(1))
     by_action, by_cost = TOLERANCES[name]
     np.testing.assert_allclose(plan.actions[0], actions[0], atol=by_action)
     assert total * (1.0 - 1e-9) <= plan.cost <= total * (1.0 + by_cost)
@@ -139,10 +146,13 @@ def test_an_expected_cost_over_particles_is_that_of_the_mean_and_what_noise_adds
     assert added > 0.1 * total
 
 
-@pytest.mark.parametrize("name", ["cem", "icem", "mppi"])
-def test_a_plan_over_particles_is_that_of_lqr_as_well_as_they_are_many(learned: MixtureDynamics, name: str) -> None:
+@pytest.mark.parametrize(("name", "feedback"), WAYS[1:])
+def test_a_plan_over_particles_is_that_of_lqr_as_well_as_they_are_many(
+    learned: MixtureDynamics, name: str, feedback: bool
+) -> None:
     _, actions, _ = best(learned)
-    plan = planner(name, learned, Propagation("ts_infinity", 30)).plan(START, np.random.default_rng(2))
+    many = planner(name, learned, Propagation("ts_infinity", 30), feedback=feedback)
+    plan = many.plan(START, np.random.default_rng(2))
     np.testing.assert_allclose(plan.actions[0], actions[0], atol=0.2)
 
 
@@ -170,9 +180,60 @@ def test_offsets_to_a_law_find_the_plan_of_lqr_where_actions_drawn_fall_to_a_gro
     assert costs[False] > 100.0
 
 
-@pytest.mark.parametrize("name", sorted(PLANNERS))
-def test_plans_stay_within_the_limits(learned: MixtureDynamics, name: str) -> None:
-    plan = planner(name, learned, Propagation("mean"), limit=0.3).plan(np.array([4.0, 4.0]), np.random.default_rng(3))
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_offsets_lead_around_an_end_that_lqr_would_run_into(seed: int) -> None:
+    """x' = x + 0.3 u from (−1, 0.05) to (1, 0): the straight way goes through where episodes end."""
+    rng = np.random.default_rng(8)
+    x, u = rng.normal(size=(50, 2)), rng.normal(size=(50, 2))
+    learned = MixtureDynamics(2, 2, seed=0)
+    learned.learn(Transitions(x, u, x + 0.3 * u))
+    goal, start = torch.tensor([1.0, 0.0]), np.array([-1.0, 0.05])
+    problem = replace(
+        linear_problem(),
+        lower=-np.ones(2),
+        upper=np.ones(2),
+        cost=lambda x, u, y: (y - goal).square().sum(dim=1) + 0.01 * u.square().sum(dim=1),
+        ended=lambda y: y.norm(dim=1) < 0.4,
+    )
+    model = LearnedModel.of(learned, problem)
+    straight = ILQRPlanner(model, LearningCost(problem, model, None), 50, ILQRPlannerOptions(15)).plan(start, rng)
+    assert np.linalg.norm(straight.states, axis=1).min() < 0.3
+    options = CEMOptions.icem(horizon=15, samples=200, iterations=5, propagation=Propagation("mean"))
+    plan = CEM(model, LearningCost(problem, model), 50, options).plan(start, np.random.default_rng(seed))
+    assert np.linalg.norm(plan.states, axis=1).min() >= 0.4
+    np.testing.assert_allclose(plan.states[-1], goal, atol=0.3)
+
+
+def test_planners_look_as_far_as_brings_the_cart_of_a_pole_back_within_fifty_steps() -> None:
+    """1 / (1 − ρ) steps, ρ the spectral radius of A + B K_0 with the first gain of LQR over H steps."""
+    pole: Any = gymnasium_problem("InvertedPendulum-v5").make().unwrapped
+
+    def moved(z: Array) -> Array:
+        pole.set_state(z[:2], z[2:4])
+        pole.do_simulation(z[4:], pole.frame_skip)
+        return np.concatenate([pole.data.qpos, pole.data.qvel])
+
+    ab = np.array([(moved(1e-5 * e) - moved(-1e-5 * e)) / 2e-5 for e in np.eye(5)]).T
+    a, b = ab[:, :4], ab[:, 4:]
+    pole.close()
+
+    def radius(cart: float, horizon: int) -> float:
+        q = np.tile(2.0 * np.diag([cart, 1.0 / FALLEN**2, 0.0, 0.0]), (horizon + 1, 1, 1))
+        q[0] = 0.0
+        parts = (np.tile(a, (horizon, 1, 1)), np.tile(b, (horizon, 1, 1)), q, np.full((horizon, 1, 1), 2e-3))
+        return float(np.abs(np.linalg.eigvals(a + b @ solve_lqr(*parts).gains[0])).max())
+
+    found = [[radius(cart, horizon) for horizon in (15, 25, 30, 40)] for cart in (0.1, 1.0 / RAIL**2)]
+    # the figures of docs/planning.md
+    np.testing.assert_allclose(found, [[0.9997, 0.9981, 0.9967, 0.9925], [0.9967, 0.9842, 0.9759, 0.9643]], atol=1e-4)
+    for options in (CEMOptions(), MPPIOptions(), ILQRPlannerOptions()):
+        assert 1.0 / (1.0 - radius(1.0 / RAIL**2, options.horizon)) < 50.0
+
+
+@pytest.mark.parametrize(("name", "feedback"), WAYS)
+def test_plans_stay_within_the_limits(learned: MixtureDynamics, name: str, feedback: bool) -> None:
+    made = planner(name, learned, Propagation("mean"), limit=0.3, feedback=feedback)
+    plan = made.plan(np.array([4.0, 4.0]), np.random.default_rng(3))
     assert np.abs(plan.actions).max() == pytest.approx(0.3, abs=0.05)
     assert (np.abs(plan.actions) <= 0.3).all()
 
@@ -193,15 +254,16 @@ def test_what_was_forgotten_leaves_no_trace_and_the_same_seed_plans_the_same_to_
 
 @pytest.mark.parametrize("name", sorted(PLANNERS))
 def test_a_plan_that_goes_on_from_the_last_is_better_than_one_from_nothing(learned: MixtureDynamics, name: str) -> None:
-    """Where one iteration is all there is, the plan before is worth something."""
+    """Where one iteration is all there is, and actions are drawn, the plan before is worth something."""
+    mean = Propagation("mean")
     options = {
         "cem": lambda: CEMOptions(
-            HORIZON, samples=20, iterations=1, elites=4, deviation=0.1, propagation=Propagation("mean")
+            HORIZON, samples=20, iterations=1, elites=4, deviation=0.1, feedback=False, propagation=mean
         ),
         "icem": lambda: CEMOptions.icem(
-            horizon=HORIZON, samples=20, iterations=1, elites=4, deviation=0.1, propagation=Propagation("mean")
+            horizon=HORIZON, samples=20, iterations=1, elites=4, deviation=0.1, feedback=False, propagation=mean
         ),
-        "mppi": lambda: MPPIOptions(HORIZON, samples=20, iterations=1, deviation=0.05, propagation=Propagation("mean")),
+        "mppi": lambda: MPPIOptions(HORIZON, 20, 1, deviation=0.05, feedback=False, propagation=mean),
         "ilqr": lambda: ILQRPlannerOptions(HORIZON, iterations=1, first_iterations=1),
     }[name]()
     problem = replace(linear_problem(), cost=lambda x, u, y: torch.cosh(cost(x, u, y)))

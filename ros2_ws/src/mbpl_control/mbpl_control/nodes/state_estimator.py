@@ -205,7 +205,11 @@ class StateEstimator(Node):
         self._ahead.predict(step, self._effort)
         self._predicted += 1
         self._ahead_ns += round(1e9 * step)
-        if self._ahead_ns > self._told_ns and _is_finite(self._ahead):
+        if not _is_finite(self._ahead):
+            # nothing to tell; the next measurement builds on what was measured
+            self._lost += 1
+            return
+        if self._ahead_ns > self._told_ns:
             self._publish(self._ahead, convert.ns_to_time(self._ahead_ns), self._ahead_ns)
 
     def _publish(self, source: StateFilter, stamp: object, stamp_ns: int) -> None:

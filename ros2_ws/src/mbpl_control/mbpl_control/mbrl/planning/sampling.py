@@ -59,6 +59,8 @@ class SamplingPlanner(Planner):
     def forget(self) -> None:
         """See `Planner.forget`."""
         self._newest: tuple[int, Plan] | None = None
+        #: K of the newest plan, with which its sequences were followed
+        self._gains: Array = np.zeros((self.horizon, self.model.action.size, self.model.state.size))
 
     def _plan(self, state: Array, rng: np.random.Generator, step: int) -> Plan:
         passed = steps_since(type(self).__name__, self._newest and self._newest[0], step)
