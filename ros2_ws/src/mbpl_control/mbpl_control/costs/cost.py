@@ -32,7 +32,13 @@ class Quadratization:
 
 
 class Cost(ABC):
-    """A cost of a trajectory, Σ_t l_t(x_t, u_t) + l_T(x_T), with exact derivatives."""
+    """A cost of a trajectory, Σ_t l_t(x_t, u_t) + l_T(x_T), with exact derivatives.
+
+    Attributes:
+        separable: whether it is one of states and one of each action by itself: lux is zero, luu diagonal.
+    """
+
+    separable: bool = False
 
     @abstractmethod
     def evaluate(self, states: Array, actions: Array) -> Array:

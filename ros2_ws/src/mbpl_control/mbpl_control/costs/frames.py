@@ -6,17 +6,11 @@ import numpy as np
 
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array, check_positive, float_array
+from mbpl_control.costs.accumulation import squares
 from mbpl_control.costs.points import JointColumns, PointMap
 from mbpl_control.costs.rotations import inverse_left_jacobian, rotation_vector
-from mbpl_control.costs.term import Expansion, Term, block_of
+from mbpl_control.costs.term import Expansion, Term
 from mbpl_control.models.kinematics import Kinematics
-
-
-def _expansion(points: PointMap, value: Array, gradient: Array, hessian: Array) -> Expansion:
-    """Derivatives by the numbers the points depend on as derivatives by the state."""
-    lx = np.zeros((len(gradient), points.tangent_size))
-    lx[:, points.columns] = gradient
-    return Expansion(value, lx, hessian, columns=points.columns)
 
 
 class FramePositionCost(Term):
@@ -51,12 +45,10 @@ class FramePositionCost(Term):
         """See `Term.expand`."""
         p, j = self.points.motion(states)
         e = p - self.target
-        weighted = self.weights * e
-        hessian = j.transpose(0, 2, 1) @ (self.weights[:, None] * j)
-        if exact and (second := self.points.curvature(states, weighted)) is not None:
+        gradient, hessian = squares(e, j, self.weights)
+        if exact and (second := self.points.curvature(states, self.weights * e)) is not None:
             hessian = hessian + second
-        gradient = np.einsum("bki,bk->bi", j, weighted)
-        return _expansion(self.points, 0.5 * np.einsum("bk,bk->b", e, weighted), gradient, hessian)
+        return Expansion(0.5 * (e * e) @ self.weights, gradient, hessian, self.points.columns, self.points.tangent_size)
 
 
 class FrameDistanceCost(Term):
@@ -119,14 +111,14 @@ class FrameDistanceCost(Term):
         p, j = self.points.motion(states)
         e = p - self.target
         f, first, second = self._shape(np.einsum("bk,bk->b", e, e))
-        je = np.einsum("bki,bk->bi", j, e)
-        hessian = j.transpose(0, 2, 1) @ j
-        if exact and (curvature := self.points.curvature(states, e)) is not None:
-            hessian = hessian + curvature
-        hessian = 2.0 * first[:, None, None] * hessian
+        twice = 2.0 * first[:, None]
+        gradient, hessian = squares(e, j, twice)
         if exact:
+            if (curvature := self.points.curvature(states, twice * e)) is not None:
+                hessian = hessian + curvature
+            je = np.einsum("bki,bk->bi", j, e)
             hessian = hessian + 4.0 * second[:, None, None] * je[:, :, None] * je[:, None, :]
-        return _expansion(self.points, f, 2.0 * first[:, None] * je, hessian)
+        return Expansion(f, gradient, hessian, self.points.columns, self.points.tangent_size)
 
     def majorize(self, states: Array, actions: Array, spreads: Array, exact: bool) -> Expansion:
         r"""The quadratic that lies on no side but above: f is concave in s = d², so its tangent in s bounds it.
@@ -141,12 +133,12 @@ class FrameDistanceCost(Term):
         """
         p, j = self.points.motion(states)
         e = p - self.target
-        part = block_of(spreads, self.points.columns)
+        columns = self.points.columns
+        part = spreads[:, columns[:, None], columns]
         variance = np.einsum("bki,bij,bkj->b", j, part, j, optimize=True)
         f, first, _ = self._shape(np.einsum("bk,bk->b", e, e) + variance)
-        hessian = 2.0 * first[:, None, None] * (j.transpose(0, 2, 1) @ j)
-        gradient = 2.0 * first[:, None] * np.einsum("bki,bk->bi", j, e)
-        return _expansion(self.points, f - first * variance, gradient, hessian)
+        gradient, hessian = squares(e, j, 2.0 * first[:, None])
+        return Expansion(f - first * variance, gradient, hessian, columns, self.points.tangent_size)
 
 
 class FrameOrientationCost(Term):
@@ -194,17 +186,11 @@ class FrameOrientationCost(Term):
         motion = self.kinematics.motion(self.frame, q)
         phi = rotation_vector(motion.rotations @ self.target.T)
         j = motion.jacobians[:, 3:]
-        jt = j.transpose(0, 2, 1)
+        gradient, hessian = squares(phi, j, np.full(3, self.weight))
         if exact:
             turned = self.kinematics.rotation_hessians(self.frame, q)
-            hessian = jt @ inverse_left_jacobian(phi) @ j
-            hessian = hessian + np.einsum("bk,bkij->bij", phi, turned)
+            hessian = j.transpose(0, 2, 1) @ inverse_left_jacobian(phi) @ j + np.einsum("bk,bkij->bij", phi, turned)
             # equal to its transpose up to rounding; for a ball joint this is the symmetric part that counts
-            hessian = 0.5 * (hessian + hessian.transpose(0, 2, 1))
-        else:
-            hessian = jt @ j
-        gradient = np.einsum("bki,bk->bi", j, phi)
+            hessian = 0.5 * self.weight * (hessian + hessian.transpose(0, 2, 1))
         value = 0.5 * self.weight * np.einsum("bk,bk->b", phi, phi)
-        lx = np.zeros((len(states), self.joints.tangent_size))
-        lx[:, self.joints.in_tangent] = self.weight * gradient
-        return Expansion(value, lx, self.weight * hessian, columns=self.joints.in_tangent)
+        return Expansion(value, gradient, hessian, self.joints.columns, self.joints.tangent_size)

@@ -79,8 +79,5 @@ class JointLimitCost(Term):
     def expand(self, states: Array, actions: Array, exact: bool) -> Expansion:
         """See `Term.expand`; the barrier is convex, so Gauss-Newton keeps all of it."""
         value, first, second = self._both(states)
-        lx = np.zeros((len(states), self._ndx))
-        diagonal = np.zeros((len(states), self._ndx))
-        lx[:, self._in_tangent] = self.weight * first
-        diagonal[:, self._in_tangent] = self.weight * second
-        return Expansion(self.weight * value.sum(axis=1), lx, diagonal)
+        gradient, diagonal = self.weight * first, self.weight * second
+        return Expansion(self.weight * value.sum(axis=1), gradient, diagonal, self._in_tangent, self._ndx)

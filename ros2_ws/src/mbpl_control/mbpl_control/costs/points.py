@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbpl_control.core.validation import Array, Indices
-from mbpl_control.costs.term import Columns
 from mbpl_control.models.kinematics import Kinematics
 
 
@@ -26,6 +25,11 @@ class JointColumns:
     in_state: slice
     in_tangent: slice
     tangent_size: int
+
+    @property
+    def columns(self) -> Indices:
+        """The numbers of `in_tangent` one by one."""
+        return np.arange(self.in_tangent.start, self.in_tangent.stop, dtype=np.intp)
 
     @classmethod
     def leading(cls, nq: int, nv: int, tangent_size: int) -> JointColumns:
@@ -44,7 +48,7 @@ class PointMap(ABC):
 
     count: int
     tangent_size: int
-    columns: Columns
+    columns: Indices
 
     @abstractmethod
     def positions(self, states: Array) -> Array:
@@ -76,7 +80,7 @@ class KinematicPoints(PointMap):
         for frame in frames:
             kinematics.check(frame)
         self.kinematics, self.frames, self.joints = kinematics, tuple(frames), joints
-        self.count, self.tangent_size, self.columns = len(self.frames), joints.tangent_size, joints.in_tangent
+        self.count, self.tangent_size, self.columns = len(self.frames), joints.tangent_size, joints.columns
 
     def positions(self, states: Array) -> Array:
         """See `PointMap.positions`."""
@@ -114,12 +118,9 @@ class StatePoints(PointMap):
     def __init__(self, in_state: Indices, in_tangent: Indices, tangent_size: int) -> None:
         """Keep the selection."""
         self._in_state = np.asarray(in_state, dtype=np.intp)
-        columns = np.asarray(in_tangent, dtype=np.intp)
-        self.count, self.tangent_size = len(columns) // 3, tangent_size
-        adjacent = np.array_equal(columns, columns[0] + np.arange(len(columns)))
-        # the usual case, and much the faster one to add to
-        self.columns = slice(int(columns[0]), int(columns[-1]) + 1) if adjacent else columns
-        self._jacobian = np.eye(len(columns))
+        self.columns = np.ascontiguousarray(in_tangent, dtype=np.intp)
+        self.count, self.tangent_size = len(self.columns) // 3, tangent_size
+        self._jacobian = np.eye(len(self.columns))
 
     def positions(self, states: Array) -> Array:
         """See `PointMap.positions`."""

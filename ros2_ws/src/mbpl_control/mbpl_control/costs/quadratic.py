@@ -55,14 +55,16 @@ class StateCost(Term):
         d = self.space.difference(states, self.target)
         # on a quaternion too: the inverse Jacobian of the logarithm leaves its own argument as it is
         gradient = d * self.weights
-        curvature = np.broadcast_to(self.weights, d.shape)
+        curvature = np.empty_like(d)
+        curvature[:] = self.weights
         if self._quaternions and exact:
             curvature = np.tile(np.diag(self.weights), (len(d), 1, 1))
             for c in self._quaternions:
                 jacobian = inverse_left_jacobian(-d[:, c : c + 3])
                 part = 0.5 * (jacobian + jacobian.transpose(0, 2, 1))
                 curvature[:, c : c + 3, c : c + 3] = self.weights[c] * part
-        return Expansion(0.5 * np.einsum("ni,ni->n", d, gradient), gradient, curvature)
+        size = self.space.tangent_size
+        return Expansion(0.5 * (d * d) @ self.weights, gradient, curvature, np.arange(size), size)
 
 
 class CosineCost(Term):
@@ -101,11 +103,9 @@ class CosineCost(Term):
     def expand(self, states: Array, actions: Array, exact: bool) -> Expansion:
         """See `Term.expand`; Gauss-Newton takes 2 sin²(Δ/2) as the residual √2 sin(Δ/2) squared."""
         error = states[:, self._in_state] - self.target
-        lx = np.zeros((len(states), self._ndx))
-        lx[:, self._in_tangent] = self.weights * np.sin(error)
-        diagonal = np.zeros((len(states), self._ndx))
-        diagonal[:, self._in_tangent] = self.weights * (np.cos(error) if exact else np.cos(0.5 * error) ** 2)
-        return Expansion((1.0 - np.cos(error)) @ self.weights, lx, diagonal)
+        gradient = self.weights * np.sin(error)
+        diagonal = self.weights * (np.cos(error) if exact else np.cos(0.5 * error) ** 2)
+        return Expansion((1.0 - np.cos(error)) @ self.weights, gradient, diagonal, self._in_tangent, self._ndx)
 
 
 class ActionCost(Term):
@@ -135,5 +135,6 @@ class ActionCost(Term):
     def expand(self, states: Array, actions: Array, exact: bool) -> Expansion:
         """See `Term.expand`."""
         d = actions - self.target
-        diagonal = np.broadcast_to(self.weights, d.shape)
+        diagonal = np.empty_like(d)
+        diagonal[:] = self.weights
         return Expansion(0.5 * (d * d) @ self.weights, lu=d * self.weights, action_curvature=diagonal)

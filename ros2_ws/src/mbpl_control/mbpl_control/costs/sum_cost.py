@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array
 from mbpl_control.costs.cost import Cost, Quadratization
-from mbpl_control.costs.term import Expansion, Term, add_curvature, ramp_weights
+from mbpl_control.costs.term import Expansion, Term, ramp_weights
 
 
 class SumCost(Cost):
@@ -22,6 +23,9 @@ class SumCost(Cost):
         tangent_size: ndx.
         action_size: m.
     """
+
+    # no term mixes states and actions, or actions with each other
+    separable = True
 
     def __init__(self, terms: Sequence[Term], tangent_size: int, action_size: int) -> None:
         """Keep the terms."""
@@ -52,26 +56,14 @@ class SumCost(Cost):
         return part
 
     def _ramp(self, term: Term, steps: int) -> Array:
-        if self._window is None:
-            return ramp_weights(term.ramp, steps)
-        offset, horizon, ends = self._window
-        whole = ramp_weights(term.ramp, horizon)
-        weights = whole[np.minimum(offset + np.arange(steps + 1), horizon)]
-        if ends:
-            weights[-1] = whole[-1]
-        return weights
+        return _weights(term.ramp, steps, self._window)
 
     def _rows(self, term: Term, steps: int) -> tuple[slice, Array]:
         """The steps a term counts at, and its weights there.
 
         A ramp that is zero for most of the horizon makes most of the work needless.
         """
-        weights = self._ramp(term, steps)
-        if term.on_actions:
-            weights = weights[:steps]
-        there = np.flatnonzero(weights)
-        rows = slice(int(there[0]), int(there[-1]) + 1) if there.size else slice(0, 0)
-        return rows, weights[rows]
+        return _counted(term.ramp, term.on_actions, steps, self._window)
 
     def evaluate(self, states: Array, actions: Array) -> Array:
         """See `Cost.evaluate`."""
@@ -103,7 +95,7 @@ class SumCost(Cost):
         for term, w in zip(self.terms, weights, strict=True):
             if w:
                 part = term.expand(states, actions, exact)
-                _add(part, np.full(count, w), value, lx, lxx, lu, luu)
+                part.add_to(np.full(count, w), (value, lx, lxx), (value, lu, luu))
         return Quadratization(value, lx, lu, lxx, np.zeros((count, m, ndx)), luu)
 
     def quadratize(self, states: Array, actions: Array, hessian: str = "exact") -> Quadratization:
@@ -140,8 +132,8 @@ class SumCost(Cost):
             rows, w = self._rows(term, steps)
             if w.size == 0:
                 continue
-            at = (lu[rows], luu[rows]) if term.on_actions else (lu, luu)
-            _add(expand(term, rows), w, value[rows], lx[rows], lxx[rows], *at)
+            at = (value[rows], lu[rows], luu[rows]) if term.on_actions else (value, lu, luu)
+            expand(term, rows).add_to(w, (value[rows], lx[rows], lxx[rows]), at)
         return Quadratization(value, lx, lu, lxx, np.zeros((steps, m, ndx)), luu)
 
     def _weighted(self, term: Term, states: Array, actions: Array) -> Array:
@@ -157,15 +149,27 @@ class SumCost(Cost):
         return out
 
 
-def _add(part: Expansion, w: Array, value: Array, lx: Array, lxx: Array, lu: Array, luu: Array) -> None:
-    """Add N expansions, weighed (N,), to totals of the same N points."""
-    value += w * part.value
-    if part.lx is not None and part.state_curvature is not None:
-        lx += w[:, None] * part.lx
-        add_curvature(lxx, w, part.state_curvature, part.columns)
-    if part.lu is not None and part.action_curvature is not None:
-        lu += w[:, None] * part.lu
-        add_curvature(luu, w, part.action_curvature)
+@functools.lru_cache(maxsize=1024)
+def _weights(ramp: str, steps: int, window: tuple[int, int, bool] | None) -> Array:
+    """Weights (T+1,) of a ramp along a trajectory, or along a window of the task; not to be written to."""
+    if window is None:
+        return ramp_weights(ramp, steps)
+    offset, horizon, ends = window
+    whole = ramp_weights(ramp, horizon)
+    weights = whole[np.minimum(offset + np.arange(steps + 1), horizon)]
+    if ends:
+        weights[-1] = whole[-1]
+    weights.setflags(write=False)
+    return weights
+
+
+@functools.lru_cache(maxsize=1024)
+def _counted(ramp: str, on_actions: bool, steps: int, window: tuple[int, int, bool] | None) -> tuple[slice, Array]:
+    weights = _weights(ramp, steps, window)[: steps if on_actions else None]
+    there = np.flatnonzero(weights)
+    rows = slice(int(there[0]), int(there[-1]) + 1) if there.size else slice(0, 0)
+    # a copy of its own: compiled functions take what could be written to
+    return rows, np.array(weights[rows])
 
 
 def _parts(term: Term, states: Array, actions: Array, rows: slice) -> tuple[Array, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -10,81 +11,70 @@ import numpy as np
 
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array, Indices
+from mbpl_control.costs.accumulation import add
 
 _PART = re.compile(r"(initial|final)\((\d+)\)")
-#: Some numbers of a tangent space: a stretch of it, or one by one.
-Columns = slice | Indices
 
 
 @dataclass(frozen=True)
 class Expansion:
     """Second-order expansion of a term at N points; None where the term does not depend on something.
 
-    Second derivatives are mostly zeros, and what they are added to is large: they come as their diagonal, or as the
-    block over k numbers of the state, outside of which they are zero.
+    Derivatives by the state are mostly zeros: they come over the k numbers the term depends on. Second derivatives come
+    as their diagonal, or in full.
 
     Attributes:
         value: l (N,).
-        lx: (N, ndx).
-        state_curvature: diagonal (N, ndx) of lxx, or its block (N, k, k) over `columns`.
-        lu: (N, m).
+        gradient: by the `columns` of the state (N, k).
+        curvature: second derivatives by them, diagonal (N, k) or all (N, k, k).
+        columns: k numbers of the state's tangent space.
+        tangent_size: ndx.
+        lu: by the action (N, m).
         action_curvature: diagonal (N, m) of luu.
-        columns: the k numbers of a block; all of them when None.
     """
 
     value: Array
-    lx: Array | None = None
-    state_curvature: Array | None = None
+    gradient: Array | None = None
+    curvature: Array | None = None
+    columns: Indices | None = None
+    tangent_size: int = 0
     lu: Array | None = None
     action_curvature: Array | None = None
-    columns: Columns | None = None
+
+    def add_to(
+        self, weights: Array, by_state: tuple[Array, Array, Array], by_action: tuple[Array, Array, Array]
+    ) -> None:
+        """Add it, weighed (N,), to values, gradients and second derivatives of the same N points.
+
+        Args:
+            weights: (N,).
+            by_state: l (N,), lx (N, ndx), lxx (N, ndx, ndx).
+            by_action: l (N,), lu (N, m), luu (N, m, m).
+        """
+        if self.columns is not None and self.gradient is not None and self.curvature is not None:
+            add(weights, self.columns, (self.value, self.gradient, self.curvature), by_state)
+        elif self.lu is not None and self.action_curvature is not None:
+            columns = np.arange(self.lu.shape[1])
+            add(weights, columns, (self.value, self.lu, self.action_curvature), by_action)
+        else:
+            by_state[0][:] += weights * self.value
 
     @property
-    def lxx(self) -> Array | None:
+    def lx(self) -> Array:
+        """Gradient by the state (N, ndx), in full."""
+        return self._in_full()[0]
+
+    @property
+    def lxx(self) -> Array:
         """Second derivatives by the state (N, ndx, ndx), in full."""
-        return _in_full(self.lx, self.state_curvature, self.columns)
+        return self._in_full()[1]
 
-    @property
-    def luu(self) -> Array | None:
-        """Second derivatives by the action (N, m, m), in full."""
-        return _in_full(self.lu, self.action_curvature)
-
-
-def add_curvature(total: Array, weights: Array, part: Array, columns: Columns | None = None) -> None:
-    """Add `weights` (N,) times second derivatives to `total` (N, n, n).
-
-    Args:
-        total: what is added to.
-        weights: (N,).
-        part: diagonal (N, n), or block (N, k, k).
-        columns: the k numbers of a block; all of them when None.
-    """
-    if part.ndim == 2:
-        np.einsum("nii->ni", total)[...] += weights[:, None] * part
-    else:
-        total[_block(columns)] += weights[:, None, None] * part
-
-
-def block_of(matrices: Array, columns: Columns) -> Array:
-    """Rows and columns `columns` of matrices. (N, n, n) → (N, k, k)."""
-    return matrices[_block(columns)]
-
-
-def _block(columns: Columns | None) -> tuple[slice, Columns, Columns]:
-    if columns is None:
-        return slice(None), slice(None), slice(None)
-    if isinstance(columns, slice):
-        return slice(None), columns, columns
-    return slice(None), columns[:, None], columns
-
-
-def _in_full(gradient: Array | None, curvature: Array | None, columns: Columns | None = None) -> Array | None:
-    if gradient is None or curvature is None:
-        return None
-    count, size = gradient.shape
-    total = np.zeros((count, size, size))
-    add_curvature(total, np.ones(count), curvature, columns)
-    return total
+    def _in_full(self) -> tuple[Array, Array]:
+        count, size = len(self.value), self.tangent_size
+        lx, lxx = np.zeros((count, size)), np.zeros((count, size, size))
+        if self.columns is not None and self.gradient is not None and self.curvature is not None:
+            add(np.ones(count), self.columns, (self.value, self.gradient, self.curvature), (np.zeros(count), lx, lxx))
+        return lx, lxx
 
 
 class Term(ABC):
@@ -126,8 +116,9 @@ class Term(ABC):
         return self.expand(states, actions, exact)
 
 
+@functools.lru_cache(maxsize=1024)
 def ramp_weights(ramp: str, steps: int) -> Array:
-    """Weights (T+1,) of a term along T steps.
+    """Weights (T+1,) of a term along T steps; kept, and so not to be written to.
 
     | ramp | weight of state t |
     | --- | --- |
@@ -141,6 +132,12 @@ def ramp_weights(ramp: str, steps: int) -> Array:
     Raises:
         InvalidFieldError: no such ramp, or it counts more states than there are.
     """
+    weights = _ramp(ramp, steps)
+    weights.setflags(write=False)
+    return weights
+
+
+def _ramp(ramp: str, steps: int) -> Array:
     t = np.arange(1, steps + 2) / (steps + 1)
     if ramp == "constant":
         return np.ones(steps + 1)

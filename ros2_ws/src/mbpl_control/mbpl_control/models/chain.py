@@ -104,33 +104,63 @@ class Chain:
 
 
 @compiled
-def _times(r: Any, m: Any, out: Any) -> None:
-    """r ← r m for 3 × 3 matrices; `out` is scratch."""
-    for i in range(3):
-        for j in range(3):
-            out[i, j] = r[i, 0] * m[0, j] + r[i, 1] * m[1, j] + r[i, 2] * m[2, j]
-    r[:] = out
+def _times(r: Any, m: Any) -> Any:
+    """R m of 3 × 3 matrices as tuples, row by row: unlike an array, the processor holds them in its registers."""
+    return (
+        r[0] * m[0] + r[1] * m[3] + r[2] * m[6],
+        r[0] * m[1] + r[1] * m[4] + r[2] * m[7],
+        r[0] * m[2] + r[1] * m[5] + r[2] * m[8],
+        r[3] * m[0] + r[4] * m[3] + r[5] * m[6],
+        r[3] * m[1] + r[4] * m[4] + r[5] * m[7],
+        r[3] * m[2] + r[4] * m[5] + r[5] * m[8],
+        r[6] * m[0] + r[7] * m[3] + r[8] * m[6],
+        r[6] * m[1] + r[7] * m[4] + r[8] * m[7],
+        r[6] * m[2] + r[7] * m[5] + r[8] * m[8],
+    )
 
 
 @compiled
-def _quaternion(q: Any, at: int, out: Any) -> None:
+def _apply(r: Any, v: Any) -> Any:
+    """R v of three numbers."""
+    x, y, z = v[0], v[1], v[2]
+    return r[0] * x + r[1] * y + r[2] * z, r[3] * x + r[4] * y + r[5] * z, r[6] * x + r[7] * y + r[8] * z
+
+
+@compiled
+def _quaternion(q: Any, at: int) -> Any:
     """Rotation matrix of the quaternion w x y z at q[at:], of any length."""
     w, x, y, z = q[at], q[at + 1], q[at + 2], q[at + 3]
     s = 2.0 / (w * w + x * x + y * y + z * z)
-    out[0, 0], out[0, 1], out[0, 2] = 1.0 - s * (y * y + z * z), s * (x * y - w * z), s * (x * z + w * y)
-    out[1, 0], out[1, 1], out[1, 2] = s * (x * y + w * z), 1.0 - s * (x * x + z * z), s * (y * z - w * x)
-    out[2, 0], out[2, 1], out[2, 2] = s * (x * z - w * y), s * (y * z + w * x), 1.0 - s * (x * x + y * y)
+    return (
+        1.0 - s * (y * y + z * z),
+        s * (x * y - w * z),
+        s * (x * z + w * y),
+        s * (x * y + w * z),
+        1.0 - s * (x * x + z * z),
+        s * (y * z - w * x),
+        s * (x * z - w * y),
+        s * (y * z + w * x),
+        1.0 - s * (x * x + y * y),
+    )
 
 
 @compiled
-def _rodrigues(axis: Any, angle: float, out: Any) -> None:
+def _rodrigues(axis: Any, angle: float) -> Any:
     """Rotation by `angle` about a unit axis."""
     s, c = np.sin(angle), np.cos(angle)
     x, y, z = axis[0], axis[1], axis[2]
     d = 1.0 - c
-    out[0, 0], out[0, 1], out[0, 2] = c + d * x * x, d * x * y - s * z, d * x * z + s * y
-    out[1, 0], out[1, 1], out[1, 2] = d * x * y + s * z, c + d * y * y, d * y * z - s * x
-    out[2, 0], out[2, 1], out[2, 2] = d * x * z - s * y, d * y * z + s * x, c + d * z * z
+    return (
+        c + d * x * x,
+        d * x * y - s * z,
+        d * x * z + s * y,
+        d * x * y + s * z,
+        c + d * y * y,
+        d * y * z - s * x,
+        d * x * z - s * y,
+        d * y * z + s * x,
+        c + d * z * z,
+    )
 
 
 @compiled
@@ -152,59 +182,55 @@ def _walk(
     jacobians = np.zeros((count, 6, nv))
     world = np.empty((count, depth, 3))
     origins = np.empty((depth, 3))
-    p, anchor = np.empty(3), np.empty(3)
-    m, scratch = np.empty((3, 3)), np.empty((3, 3))
     for b in range(count):
-        r = rotations[b]
-        for i in range(3):
-            p[i] = 0.0
-            for j in range(3):
-                r[i, j] = 1.0 if i == j else 0.0
+        r = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+        p = (0.0, 0.0, 0.0)
         d = 0
         for s in range(len(kinds)):
-            for i in range(3):
-                p[i] += r[i, 0] * places[s, 0] + r[i, 1] * places[s, 1] + r[i, 2] * places[s, 2]
-            _times(r, turns[s], scratch)
+            shift = _apply(r, places[s])
+            p = (p[0] + shift[0], p[1] + shift[1], p[2] + shift[2])
+            t = turns[s]
+            turn = (t[0, 0], t[0, 1], t[0, 2], t[1, 0], t[1, 1], t[1, 2], t[2, 0], t[2, 1], t[2, 2])
+            r = _times(r, turn)
             kind, at = kinds[s], addresses[s]
             if kind == _FIXED:
                 continue
             if kind == _FREE:
-                _quaternion(q[b], at + 3, r)
-                for i in range(3):
-                    p[i] = q[b, at + i]
+                r = _quaternion(q[b], at + 3)
+                p = (q[b, at], q[b, at + 1], q[b, at + 2])
                 for i in range(3):
                     for j in range(3):
                         world[b, d + i, j] = 1.0 if i == j else 0.0
-                        world[b, d + 3 + i, j] = r[j, i]
+                        world[b, d + 3 + i, j] = r[3 * j + i]
                         origins[d + 3 + i, j] = p[j]
                 d += 6
                 continue
-            for i in range(3):
-                anchor[i] = p[i] + r[i, 0] * anchors[s, 0] + r[i, 1] * anchors[s, 1] + r[i, 2] * anchors[s, 2]
+            arm = _apply(r, anchors[s])
+            anchor = (p[0] + arm[0], p[1] + arm[1], p[2] + arm[2])
             if kind == _BALL:
-                _quaternion(q[b], at, m)
-                _times(r, m, scratch)
+                r = _times(r, _quaternion(q[b], at))
                 for i in range(3):
                     for j in range(3):
-                        world[b, d + i, j] = r[j, i]
+                        world[b, d + i, j] = r[3 * j + i]
                         origins[d + i, j] = anchor[j]
                 d += 3
             else:
+                axis = _apply(r, axes[s])
                 for i in range(3):
-                    world[b, d, i] = r[i, 0] * axes[s, 0] + r[i, 1] * axes[s, 1] + r[i, 2] * axes[s, 2]
+                    world[b, d, i] = axis[i]
                     origins[d, i] = anchor[i]
+                d += 1
                 moved = q[b, at] - rest[s]
                 if kind == _SLIDE:
-                    for i in range(3):
-                        p[i] += moved * world[b, d, i]
-                    d += 1
+                    p = (p[0] + moved * axis[0], p[1] + moved * axis[1], p[2] + moved * axis[2])
                     continue
-                _rodrigues(axes[s], moved, m)
-                _times(r, m, scratch)
-                d += 1
-            for i in range(3):
-                p[i] = anchor[i] - (r[i, 0] * anchors[s, 0] + r[i, 1] * anchors[s, 1] + r[i, 2] * anchors[s, 2])
-        positions[b] = p
+                r = _times(r, _rodrigues(axes[s], moved))
+            arm = _apply(r, anchors[s])
+            p = (anchor[0] - arm[0], anchor[1] - arm[1], anchor[2] - arm[2])
+        for i in range(3):
+            positions[b, i] = p[i]
+            for j in range(3):
+                rotations[b, i, j] = r[3 * i + j]
         for k in range(depth):
             x, y, z = world[b, k, 0], world[b, k, 1], world[b, k, 2]
             column = dofs[k]

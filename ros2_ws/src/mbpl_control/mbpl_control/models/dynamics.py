@@ -8,6 +8,7 @@ import numpy as np
 
 from mbpl_control.core import ActionDefinition, ModelError, StateDefinition
 from mbpl_control.core.validation import Array
+from mbpl_control.models.inverse_dynamics import InverseDynamics
 
 
 class Dynamics(ABC):
@@ -26,6 +27,19 @@ class Dynamics(ABC):
     dt: float
     shares_derivatives: bool = False
     line_search_batch: int = 1
+
+    @property
+    def leap(self) -> float:
+        """The h of a step v' = v + h a(q, v, u), q' = q + h v' of x = (q, v); 0 where a step is another one.
+
+        Half of A and B follows from the other half then: [A B]_q = [I 0 0] + h [A B]_v.
+        """
+        return 0.0
+
+    @property
+    def inverse(self) -> InverseDynamics | None:
+        """The same step with the acceleration as the control; None where there is none."""
+        return None
 
     @abstractmethod
     def step(self, states: Array, actions: Array) -> Array:

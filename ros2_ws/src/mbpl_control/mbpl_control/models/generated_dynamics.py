@@ -14,6 +14,7 @@ from mbpl_control.models import rigid_tree
 from mbpl_control.models.codegen import library
 from mbpl_control.models.codegen.tree import Tree, read_tree
 from mbpl_control.models.dynamics import Dynamics
+from mbpl_control.models.inverse_dynamics import InverseDynamics
 from mbpl_control.models.robot import RobotModel
 
 #: Rotations this close to right angles are taken for such: files write π/2 with twelve digits.
@@ -103,6 +104,19 @@ class GeneratedDynamics(Dynamics):
         self._h = self.dt / self.substeps
         if self._dry:
             self._friction = friction_of(self.robot, self._h)
+
+    @property
+    def leap(self) -> float:
+        """See `Dynamics.leap`."""
+        return self._h if self.substeps == 1 else 0.0
+
+    @property
+    def inverse(self) -> InverseDynamics | None:
+        """See `Dynamics.inverse`: of one substep, every joint driven, none that wraps or has dry friction."""
+        every = sorted(self.robot.actuated) == list(range(self.robot.nv)) and len(self._driven) == self.robot.nv
+        if self.substeps > 1 or self._dry or self._wraps.any() or not every:
+            return None
+        return InverseDynamics(self._module, self._driven, self._h)
 
     def step(self, states: Array, actions: Array) -> Array:
         """See `Dynamics.step`."""

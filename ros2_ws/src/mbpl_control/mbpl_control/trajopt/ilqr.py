@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
 from mbpl_control.core.errors import InvalidFieldError, SolverError
 from mbpl_control.core.validation import Array, float_array
-from mbpl_control.costs.cost import Cost, Quadratization
+from mbpl_control.costs.cost import Cost
 from mbpl_control.models.dynamics import Dynamics
+from mbpl_control.trajopt.forms import Clock, Form, Trajectory, choose
 from mbpl_control.trajopt.options import ILQROptions
 from mbpl_control.trajopt.result import ILQRResult, Iteration
-from mbpl_control.trajopt.riccati import Backward, backward_pass
+from mbpl_control.trajopt.riccati import Backward
 
 #: Step sizes below the first one that is tried.
 SMALLER_STEPS = 0.5 ** np.arange(0, 11)
@@ -43,6 +41,9 @@ class ILQR:
     after it tells which α would have been best, and the next iteration begins with that. The quadratic model leaves
     out second derivatives, so its curvature is off, and near the end by much the same factor each time.
     Regularisation follows the schedule of Tassa et al. 2012.
+
+    A robot whose every joint is driven is looked at the other way round, with the acceleration as the control
+    (`forms.InverseForm`), until an effort meets a limit: the same optimum, with less to compute.
 
     A model that `shares_derivatives` is differentiated along the first trial right away, which then costs no separate
     rollout.
@@ -90,42 +91,26 @@ class ILQR:
         return search.run(callback)
 
 
-@dataclass
-class _Trajectory:
-    """A trajectory, its costs, and its expansion once that is known."""
-
-    states: Array
-    actions: Array
-    costs: Array
-    linear: tuple[Array, Array] | None = None
-    quadratic: Quadratization | None = None
-
-    @property
-    def cost(self) -> float:
-        return float(self.costs.sum())
-
-
 class _Search:
     """One run of the algorithm."""
 
     def __init__(self, problem: ILQR, actions: Array, start: Array) -> None:
         self.dynamics, self.cost, self.options = problem.dynamics, problem.cost, problem.options
-        self.timing = {"derivatives": 0.0, "backward": 0.0, "forward": 0.0, "total": 0.0}
-        self.begin = time.perf_counter()
-        self.low, self.high = self.dynamics.action.lower, self.dynamics.action.upper
+        self.clock = Clock()
+        self.form, self.forward = choose(self.dynamics, self.cost, self.options, actions, self.clock)
         self.mu = self.options.regularization
         self.growth = 1.0
         self.first_step = 1.0
         self.confident = True
         self.story: list[Iteration] = []
-        with self._timed("forward"), np.errstate(all="ignore"):
+        with self.clock.timed("forward"), np.errstate(all="ignore"):
             states = self.dynamics.rollout(start, actions)
             costs = self.cost.evaluate(states, actions)
         if not (np.isfinite(states).all() and np.isfinite(costs).all()):
             bad = np.flatnonzero(~np.isfinite(states).all(axis=1))
             where = f"at step {bad[0]}" if bad.size else "in its cost"
             raise SolverError(f"iLQR: the first trajectory is not finite {where}; give other first actions")
-        self.now = _Trajectory(states, actions, costs)
+        self.now = Trajectory(states, actions, costs)
 
     def run(self, callback: Callable[[Iteration], None] | None) -> ILQRResult:
         backward = self._backward()
@@ -156,11 +141,15 @@ class _Search:
                 backward = self._backward()
             else:
                 reason = "regularization_limit"
-        if self.mu > 0.0:
-            # μ bounds steps; feedback around where they ended is better without it, unless the model is not convex
-            plain = self._backward_once(0.0)
-            backward = plain if plain.failed_at < 0 else backward
-        self.timing["total"] = time.perf_counter() - self.begin
+        if self.mu > 0.0 or self.form is not self.forward:
+            # μ bounds steps; feedback around where they ended is better without it, unless the model is not convex.
+            # It is a law of the action, whatever the control was
+            plain = self.forward.backward(self.now, 0.0)
+            if plain.failed_at < 0:
+                backward = plain
+            elif self.form is not self.forward:
+                backward = self._backward(self.forward)
+        self.clock.seconds["total"] = self.clock.elapsed
         return self._result(backward, reason)
 
     def _result(self, backward: Backward, reason: str) -> ILQRResult:
@@ -178,15 +167,16 @@ class _Search:
             backward.gradient_norm,
             reason,
             tuple(self.story),
-            self.timing,
+            self.clock.seconds,
+            self.form.name,
         )
 
     # --- the quadratic model ---
 
-    def _backward(self) -> Backward:
+    def _backward(self, form: Form | None = None) -> Backward:
         """The backward pass with as little regularisation as it takes."""
         while True:
-            backward = self._backward_once(self.mu)
+            backward = (form or self.form).backward(self.now, self.mu)
             if backward.failed_at < 0:
                 return backward
             if not self._regularize_more():
@@ -195,22 +185,9 @@ class _Search:
                     f"{self.options.max_regularization:g}; does every action have a cost?"
                 )
 
-    def _backward_once(self, mu: float) -> Backward:
-        now = self.now
-        if now.linear is None or now.quadratic is None:
-            with self._timed("derivatives"):
-                now.linear = self.dynamics.linearize(now.states[:-1], now.actions)
-                now.quadratic = self.cost.quadratize(now.states, now.actions, self.options.hessian)
-        with self._timed("backward"):
-            a, b = now.linear
-            q = now.quadratic
-            none = np.zeros((len(now.actions), a.shape[1]))
-            low, high = self.low - now.actions, self.high - now.actions
-            return backward_pass(a, b, none, q.lx, q.lu, q.lxx, q.lux, q.luu, low, high, mu)
-
     def _promises_little(self, limit: float) -> bool:
         """Whether the model expects at most `limit`, even without the regularisation that keeps steps small."""
-        backward = self._backward_once(0.0)
+        backward = self.form.backward(self.now, 0.0)
         return backward.failed_at < 0 and backward.expected(1.0) <= limit
 
     # --- the step ---
@@ -219,10 +196,14 @@ class _Search:
         """Take the largest step that keeps its promise, if there is one."""
         before = self.now.cost
         sizes = SMALLER_STEPS[SMALLER_STEPS < self.first_step]
-        batch = self.dynamics.line_search_batch
+        batch = self.form.batch
         batches = [np.array([self.first_step])] + [sizes[i : i + batch] for i in range(0, len(sizes), batch)]
         for tried, part in enumerate(batches):
-            found = self._try(backward, part, tried == 0 and self.confident)
+            found = self.form.attempt(self.now, backward, part, tried == 0 and self.confident)
+            if found is None:
+                # limits are a matter of the forward form, which goes on from here
+                self.form = self.forward
+                return self._step(self._backward())
             for size, trajectory in zip(part, found, strict=True):
                 actual = before - trajectory.cost
                 expected = float(backward.expected(size))
@@ -235,28 +216,6 @@ class _Search:
                 return Iteration(trajectory.cost, expected, actual, float(size), self.mu, backward.gradient_norm)
         self.first_step, self.confident = 1.0, False
         return Iteration(before, float(backward.expected(1.0)), 0.0, 0.0, self.mu, backward.gradient_norm)
-
-    def _try(self, backward: Backward, sizes: Array, at_once: bool) -> list[_Trajectory]:
-        """Trajectories of the given step sizes; the expansion of the first at once if it is likely to be needed."""
-        now, dynamics = self.now, self.dynamics
-        if at_once and dynamics.shares_derivatives:
-            with self._timed("derivatives"), np.errstate(all="ignore"):
-                states, actions, a, b = dynamics.rollout_linearized(
-                    now.states,
-                    now.actions,
-                    float(sizes[0]) * backward.feedforward,
-                    backward.gains,
-                    self.low,
-                    self.high,
-                )
-                quadratic = self.cost.quadratize(states, actions, self.options.hessian)
-            return [_Trajectory(states, actions, quadratic.value, (a, b), quadratic)]
-        with self._timed("forward"), np.errstate(all="ignore"):
-            several, played = dynamics.rollout_feedback(
-                now.states, now.actions, backward.feedforward, backward.gains, sizes, self.low, self.high
-            )
-            costs = self.cost.evaluate(several, played)
-        return [_Trajectory(*parts) for parts in zip(several, played, costs, strict=True)]
 
     def _aim(self, slope: float, size: float, actual: float) -> None:
         """Set the next iteration's first step size: the minimum of the parabola through J(0), J'(0) and J(α)."""
@@ -282,12 +241,4 @@ class _Search:
 
     def _out_of_time(self) -> bool:
         budget = self.options.time_budget
-        return budget is not None and time.perf_counter() - self.begin > budget
-
-    @contextmanager
-    def _timed(self, phase: str) -> Iterator[None]:
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.timing[phase] += time.perf_counter() - begin
+        return budget is not None and self.clock.elapsed > budget

@@ -23,6 +23,8 @@ class ILQROptions:
         regularization: first μ.
         max_regularization: beyond it the search ends.
         acceptance: least ratio of actual to expected reduction.
+        form: "forward", the action as the control; "inverse", the acceleration, of a robot whose every joint is driven
+            and whose effort is; "auto" for the latter where the model has it, until an effort meets a limit.
         time_budget: s of wall time after which no further iteration starts; none when None.
     """
 
@@ -33,6 +35,7 @@ class ILQROptions:
     regularization: float = 1e-6
     max_regularization: float = 1e10
     acceptance: float = 1e-2
+    form: str = "auto"
     time_budget: float | None = None
 
     def __post_init__(self) -> None:
@@ -45,4 +48,5 @@ class ILQROptions:
             raise InvalidFieldError(OWNER, "regularization", str(self.regularization), allowed)
         if self.time_budget is not None:
             check_positive(OWNER, "time_budget", self.time_budget, "s")
+        check_choice(OWNER, "form", self.form, ("auto", "forward", "inverse"))
         check_choice(OWNER, "hessian", self.hessian, ("exact", "gauss_newton"))

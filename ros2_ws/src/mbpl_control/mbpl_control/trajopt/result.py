@@ -61,6 +61,8 @@ class ILQRResult:
         gradient_norm: largest |dJ/dk| among actions that no limit holds, at the trajectory.
         stop_reason: a key of `STOP_REASONS`.
         iterations: the story.
+        form: how it was looked at last, "forward dynamics" or "inverse dynamics" (`ILQROptions.form`). Gains and the
+            rest are those of the action either way.
         timing: seconds by phase: "derivatives", "backward", "forward", "total". A rollout that came with its
             derivatives counts among the derivatives.
     """
@@ -78,6 +80,7 @@ class ILQRResult:
     stop_reason: str
     iterations: tuple[Iteration, ...]
     timing: Mapping[str, float]
+    form: str = "forward dynamics"
 
     @property
     def cost(self) -> float:
@@ -137,5 +140,6 @@ class ILQRResult:
         )
         return (
             f"{verdict} ({self.stop_reason.replace('_', ' ')}) after {len(self.iterations)} iterations in "
-            f"{self.timing['total']:.3f} s: cost {self.cost:.6g}, gradient {self.gradient_norm:.2g}; {phases}"
+            f"{self.timing['total']:.3f} s by {self.form}: cost {self.cost:.6g}, "
+            f"gradient {self.gradient_norm:.2g}; {phases}"
         )

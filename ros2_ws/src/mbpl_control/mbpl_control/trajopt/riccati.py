@@ -197,8 +197,38 @@ def _restricted_gains(free: Any, q_uu: Any, q_ux: Any, part: Any, side: Any, gai
 
 
 @compiled
+def _leap_products(h: float, vxx: Any, at: Any, bt: Any, y: Any, wy: Any, q: Any) -> None:
+    r"""[A B]ᵀ V [A B] of a step whose q' = q + h v', from the half of A and B that is of v'.
+
+    With W the second derivatives of V(q + h y, y) by q and y = v', and Y = [A B]_v by z = (x, u),
+
+        Q_zz = Yᵀ W_yy Y + E W_qy Y + (E W_qy Y)ᵀ + E W_qq Eᵀ,   E = [I 0 0]ᵀ
+    """
+    n, size = y.shape
+    nx = 2 * n
+    wqy, wyy = np.empty((n, n)), np.empty((n, n))
+    for i in range(n):
+        for j in range(nx):
+            y[i, j] = at[n + i, j]
+        for j in range(nx, size):
+            y[i, j] = bt[n + i, j - nx]
+        for j in range(n):
+            wqy[i, j] = h * vxx[i, j] + vxx[i, n + j]
+            wyy[i, j] = h * (h * vxx[i, j] + vxx[i, n + j] + vxx[n + i, j]) + vxx[n + i, n + j]
+    np.dot(wyy, y, wy)
+    np.dot(y.T, wy, q)
+    np.dot(wqy, y, wy)
+    for i in range(n):
+        for j in range(size):
+            q[i, j] += wy[i, j]
+            q[j, i] += wy[i, j]
+        for j in range(n):
+            q[i, j] += vxx[i, j]
+
+
+@compiled
 def _backward(
-    mu: float, a: Any, b: Any, c: Any, lx: Any, lu: Any, lxx: Any, lux: Any, luu: Any, low: Any, high: Any
+    mu: float, leap: float, a: Any, b: Any, c: Any, lx: Any, lu: Any, lxx: Any, lux: Any, luu: Any, low: Any, high: Any
 ) -> Any:
     steps, n, m = b.shape
     gains = np.zeros((steps, m, n))
@@ -218,6 +248,7 @@ def _backward(
     right = np.empty((m, n + 1))
     vx, qx, qu = np.empty(n), np.empty(n), np.empty(m)
     gx, gu, quu_k = np.empty(n), np.empty(m), np.empty(m)
+    y, wy, q = np.empty((n // 2, n + m)), np.empty((n // 2, n + m)), np.empty((n + m, n + m))
     linear = 0.0
     total = 0.0
     gradient_norm = 0.0
@@ -237,11 +268,22 @@ def _backward(
             gu[i] = lu[t, i]
         _transposed_products(at, vx, adjoint, qx, gx)
         _transposed_products(bt, vx, adjoint, qu, gu)
-        np.dot(vxx, at, va)
-        np.dot(vxx, bt, vb)
-        np.dot(at.T, va, qxx)
-        np.dot(bt.T, va, qux)
-        np.dot(bt.T, vb, quu)
+        if leap > 0.0:
+            _leap_products(leap, vxx, at, bt, y, wy, q)
+            for i in range(n):
+                for j in range(n):
+                    qxx[i, j] = q[i, j]
+            for i in range(m):
+                for j in range(n):
+                    qux[i, j] = q[n + i, j]
+                for j in range(m):
+                    quu[i, j] = q[n + i, n + j]
+        else:
+            np.dot(vxx, at, va)
+            np.dot(vxx, bt, vb)
+            np.dot(at.T, va, qxx)
+            np.dot(bt.T, va, qux)
+            np.dot(bt.T, vb, quu)
         for i in range(n):
             for j in range(n):
                 qxx[i, j] += lxx[t, i, j]
@@ -351,6 +393,7 @@ def backward_pass(
     low: Array,
     high: Array,
     mu: float,
+    leap: float = 0.0,
 ) -> Backward:
     r"""The Riccati recursion on a quadratic model, with limits on the change of the action.
 
@@ -377,9 +420,10 @@ def backward_pass(
         luu: (T, m, m).
         low: (T, m) lower limits of δu, at most zero; −inf for none.
         high: (T, m) upper limits of δu.
+        leap: h where half of A and B follows from the other half, `Dynamics.leap`; 0 where it does not.
         mu: Levenberg-Marquardt regularisation μ ≥ 0, of the state's tangent space.
 
     Source: Tassa, Erez and Todorov 2012; Tassa, Mansard and Todorov 2014.
     """
     arrays = (plain(v) for v in (a, b, c, lx, lu, lxx, lux, luu, low, high))
-    return Backward(*_backward(float(mu), *arrays))
+    return Backward(*_backward(float(mu), float(leap), *arrays))

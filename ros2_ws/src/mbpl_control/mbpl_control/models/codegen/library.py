@@ -23,12 +23,18 @@ from mbpl_control.models.codegen.tree import Tree
 #: Told of each thing that is done: what is done now, how many are done, of how many.
 Tell = Callable[[str, int, int], None]
 
-#: Arguments of what is compiled, as numba writes them.
+#: Arguments of what is compiled, as numba writes them; a module has the first two, and those of inverse dynamics where
+#: there are any.
 SIGNATURES: Mapping[str, str] = {
     "follow": "void(float64[:,::1], float64[:,::1], float64[:,:,::1], float64[:,:,::1], float64[:,::1], float64[::1], "
     "int64[::1], float64[:,::1], float64, int64, float64[:,:,::1], float64[:,:,::1])",
     "linearize": "void(float64[:,::1], float64[:,::1], int64[::1], float64[:,::1], float64, int64, float64[:,:,::1], "
     "float64[:,:,::1])",
+    "efforts_along": "void(float64[:,::1], float64[:,::1], int64[::1], float64, float64[:,::1], float64[:,:,::1])",
+    "lead": "void(float64[:,::1], float64[:,::1], float64[:,::1], float64[:,:,::1], float64, float64, float64[:,::1], "
+    "float64[:,::1])",
+    "inverse_backward": "void(float64, float64, float64[:,:,::1], float64[:,::1], float64[:,::1], float64[:,:,::1], "
+    "float64[:,::1], int64[::1], float64[:,:,::1], float64[:,::1], float64[::1])",
 }
 
 #: Modules of this process by path: two models of one robot share theirs.
@@ -95,8 +101,9 @@ def _compiled(path: Path, tell: Tell) -> ModuleType:
         sys.modules[spec.name] = module
         spec.loader.exec_module(module)
         for done, (name, signature) in enumerate(SIGNATURES.items()):
-            tell(f"compiling {name}", 1 + done, 1 + len(SIGNATURES))
-            getattr(module, name).compile(signature)
+            if hasattr(module, name):
+                tell(f"compiling {name}", 1 + done, 1 + len(SIGNATURES))
+                getattr(module, name).compile(signature)
         _loaded[path] = module
     return _loaded[path]
 

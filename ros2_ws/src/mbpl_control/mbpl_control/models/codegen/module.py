@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from mbpl_control.models.codegen import drivers, friction
+from mbpl_control.models.codegen import drivers, friction, inverse_drivers
 from mbpl_control.models.codegen.kernel import STRIDE
 from mbpl_control.models.codegen.robot_kernels import KERNELS
 from mbpl_control.models.codegen.tree import Tree
@@ -44,7 +44,10 @@ def piece(function):
 
 def module_source(tree: Tree) -> str:
     """Text of the module."""
-    names = ["forward", "forward_derivatives", *(["equation", "inverse_derivatives"] if tree.dry else [])]
+    names = ["forward", "forward_derivatives", *(["equation"] if tree.dry else [])]
+    # friction takes it, and without friction iLQR, unless an angle is not a number of its own
+    if tree.dry or tree.plain:
+        names.append("inverse_derivatives")
     kernels = {name: KERNELS[name](tree) for name in names}
     head, parts = [_HEAD.format(name=tree.name)], []
     constants = {
@@ -59,6 +62,12 @@ def module_source(tree: Tree) -> str:
         for output, rows in kernel.outputs.items():
             constants[f"{OUTPUTS_OF[name]}{output.upper()}"] = f"np.array({rows.tolist()}, dtype=np.int64)"
         parts.append(kernel.source)
+    if tree.plain and not tree.dry:
+        constants |= {
+            "DAMPING": f"np.array({[joint.damping for joint in tree.joints]})",
+            "WIDTH": str(_padded(3 * tree.size)),
+            "SIDE": str(_padded(2 * tree.size + 1)),
+        }
     if tree.dry:
         constants |= {"LOSS": str(friction.LOSS), "STIFFNESS": str(friction.STIFFNESS), "DRAG": str(friction.DRAG)}
     # without friction, those that stand for its functions, which are not called
@@ -66,8 +75,17 @@ def module_source(tree: Tree) -> str:
     parts += [_copied("helper", getattr(source, name)) for name in FRICTION if hasattr(source, name)]
     parts += [_copied("helper", function) for function in (drivers.write, drivers.multiply)]
     parts += [_copied("entry", function) for function in (drivers.follow, drivers.linearize)]
+    if tree.plain and not tree.dry:
+        own = inverse_drivers
+        parts += [_copied("helper", function) for function in (own.inverse_of_lower, own.cholesky)]
+        parts += [_copied("entry", function) for function in (own.efforts_along, own.lead, own.inverse_backward)]
     head.append("\n".join(f"{name} = {text}" for name, text in constants.items()))
     return "\n\n".join(head + parts)
+
+
+def _padded(count: int) -> int:
+    """The next multiple of 8, the numbers of the widest register."""
+    return -(-count // 8) * 8
 
 
 def _copied(decorator: str, function: Callable[..., Any]) -> str:

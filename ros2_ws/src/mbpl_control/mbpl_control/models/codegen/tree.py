@@ -74,6 +74,11 @@ class Tree:
         """Whether a joint has dry friction."""
         return any(joint.dry for joint in self.joints)
 
+    @property
+    def plain(self) -> bool:
+        """Whether each joint's position is one number."""
+        return not any(joint.wound for joint in self.joints)
+
     def path(self, i: int) -> list[int]:
         """Joint i and those it hangs on, from i to the root."""
         found = []
