@@ -177,14 +177,14 @@ class FrameOrientationCost(Term):
     def evaluate(self, states: Array, actions: Array) -> Array:
         """See `Term.evaluate`."""
         motion = self.kinematics.motion(self.frame, states[:, self.joints.in_state])
-        phi = rotation_vector(motion.rotations @ self.target.T)
+        phi = rotation_vector(motion.rotations, self.target)
         return 0.5 * self.weight * np.einsum("bk,bk->b", phi, phi)
 
     def expand(self, states: Array, actions: Array, exact: bool) -> Expansion:
         """See `Term.expand`."""
         q = states[:, self.joints.in_state]
         motion = self.kinematics.motion(self.frame, q)
-        phi = rotation_vector(motion.rotations @ self.target.T)
+        phi = rotation_vector(motion.rotations, self.target)
         j = motion.jacobians[:, 3:]
         gradient, hessian = squares(phi, j, np.full(3, self.weight))
         if exact:

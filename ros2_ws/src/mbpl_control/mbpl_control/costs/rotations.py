@@ -2,45 +2,61 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from mbpl_control.core.compiled import compiled, plain
 from mbpl_control.core.validation import Array
 
 
-def rotation_vector(rotation: Array) -> Array:
-    """Logarithms log R (B, 3), rad, of rotation matrices (B, 3, 3), by way of the quaternion: stable up to half a turn.
+def rotation_vector(rotation: Array, reference: Array | None = None) -> Array:
+    """Logarithms log R R*ᵀ (B, 3), rad, of rotation matrices, by way of the quaternion: stable up to half a turn.
+
+    Args:
+        rotation: R (B, 3, 3).
+        reference: R* (3, 3); none when None.
 
     Source: Shepperd 1978, "Quaternion from rotation matrix".
     """
-    r = np.asarray(rotation)
-    trace = np.trace(r, axis1=-2, axis2=-1)
-    diagonal = np.diagonal(r, axis1=-2, axis2=-1)
-    choices = np.concatenate([trace[:, None], diagonal], axis=1)
-    best = np.argmax(choices, axis=1)
-    q = np.empty((len(r), 4))
-    for case in range(4):
-        rows = np.flatnonzero(best == case)
-        if not rows.size:
-            continue
-        m = r[rows]
-        if case == 0:
-            q[rows, 0] = 1.0 + trace[rows]
-            q[rows, 1] = m[:, 2, 1] - m[:, 1, 2]
-            q[rows, 2] = m[:, 0, 2] - m[:, 2, 0]
-            q[rows, 3] = m[:, 1, 0] - m[:, 0, 1]
-            continue
-        i = case - 1
-        j, k = (i + 1) % 3, (i + 2) % 3
-        q[rows, 0] = m[:, k, j] - m[:, j, k]
-        q[rows, 1 + i] = 1.0 + m[:, i, i] - m[:, j, j] - m[:, k, k]
-        q[rows, 1 + j] = m[:, j, i] + m[:, i, j]
-        q[rows, 1 + k] = m[:, k, i] + m[:, i, k]
-    q /= np.linalg.norm(q, axis=1, keepdims=True)
-    q = np.where(q[:, :1] < 0.0, -q, q)
-    sine = np.linalg.norm(q[:, 1:], axis=1, keepdims=True)
-    angle = 2.0 * np.arctan2(sine, q[:, :1])
-    # angle / sine → 2 as sine → 0
-    return np.where(sine > 1e-9, angle / np.maximum(sine, 1e-300), 2.0) * q[:, 1:]
+    return _logarithms(plain(rotation), plain(np.eye(3) if reference is None else reference))
+
+
+@compiled
+def _logarithms(rotation: Any, reference: Any) -> Any:
+    out = np.empty((len(rotation), 3))
+    r, q = np.empty((3, 3)), np.empty(4)
+    for b in range(len(rotation)):
+        for i in range(3):
+            for j in range(3):
+                r[i, j] = 0.0
+                for k in range(3):
+                    r[i, j] += rotation[b, i, k] * reference[j, k]
+        # the largest of the four squares, so that nothing is divided by a small number
+        best, largest = 0, r[0, 0] + r[1, 1] + r[2, 2]
+        for i in range(3):
+            if r[i, i] > largest:
+                best, largest = 1 + i, r[i, i]
+        if best == 0:
+            q[0] = 1.0 + largest
+            q[1], q[2], q[3] = r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]
+        else:
+            i = best - 1
+            j, k = (i + 1) % 3, (i + 2) % 3
+            q[0] = r[k, j] - r[j, k]
+            q[1 + i] = 1.0 + r[i, i] - r[j, j] - r[k, k]
+            q[1 + j], q[1 + k] = r[j, i] + r[i, j], r[k, i] + r[i, k]
+        norm = np.sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3])
+        if q[0] < 0.0:
+            norm = -norm
+        for i in range(4):
+            q[i] /= norm
+        sine = np.sqrt(q[1] * q[1] + q[2] * q[2] + q[3] * q[3])
+        # angle / sine → 2 as sine → 0
+        scale = 2.0 * np.arctan2(sine, q[0]) / sine if sine > 1e-9 else 2.0
+        for i in range(3):
+            out[b, i] = scale * q[1 + i]
+    return out
 
 
 def inverse_left_jacobian(vector: Array) -> Array:

@@ -155,7 +155,8 @@ class InverseForm:
             with clock.timed("derivatives"):
                 now.accelerations = inverse.accelerations(now.states)
                 now.jacobians = inverse.along(now.states, now.accelerations)[1]
-                now.quadratic = self._quadratize(now.states, now.actions)
+                if now.quadratic is None:
+                    now.quadratic = self._quadratize(now.states, now.actions)
         with clock.timed("backward"):
             q = now.quadratic
             diagonal = np.ascontiguousarray(np.einsum("tii->ti", q.luu))

@@ -105,25 +105,26 @@ class _Search:
         self.story: list[Iteration] = []
         with self.clock.timed("forward"), np.errstate(all="ignore"):
             states = self.dynamics.rollout(start, actions)
-            costs = self.cost.evaluate(states, actions)
+        with self.clock.timed("derivatives"), np.errstate(all="ignore"):
+            quadratic = self.cost.quadratize(states, actions, self.options.hessian)
+            costs = quadratic.value
         if not (np.isfinite(states).all() and np.isfinite(costs).all()):
             bad = np.flatnonzero(~np.isfinite(states).all(axis=1))
             where = f"at step {bad[0]}" if bad.size else "in its cost"
             raise SolverError(f"iLQR: the first trajectory is not finite {where}; give other first actions")
-        self.now = Trajectory(states, actions, costs)
+        self.now = Trajectory(states, actions, costs, quadratic=quadratic)
 
     def run(self, callback: Callable[[Iteration], None] | None) -> ILQRResult:
-        backward = self._backward()
-        reason = ""
+        backward, reason = self._backward(), ""
+        law: Backward | None = None
         while not reason:
             if backward.gradient_norm <= self.options.gradient_tolerance:
                 reason = "gradient"
-                break
-            if len(self.story) == self.options.max_iterations:
+            elif len(self.story) == self.options.max_iterations:
                 reason = "max_iterations"
-                break
-            if self.story and self._out_of_time():
+            elif self.story and self._out_of_time():
                 reason = "time_budget"
+            if reason:
                 break
             record = self._step(backward)
             self.story.append(record)
@@ -132,25 +133,31 @@ class _Search:
             scale = self.options.cost_tolerance * (1.0 + abs(record.cost))
             if record.step_size > 0.0:
                 self._regularize_less()
-                backward = self._backward()
-                if record.actual <= scale and self._promises_little(LITTLE * scale):
+                if len(self.story) == self.options.max_iterations:
+                    # no search goes on from here: the one pass that is left is that of the law
+                    backward = law = self._law()
+                else:
+                    backward = self._backward()
+                if record.actual <= scale and self._promises_little(backward, LITTLE * scale):
                     reason = "cost_change"
-            elif self._promises_little(scale):
+            elif self._promises_little(backward, scale):
                 reason = "no_expected_reduction"
             elif self._regularize_more():
                 backward = self._backward()
             else:
                 reason = "regularization_limit"
-        if self.mu > 0.0 or self.form is not self.forward:
-            # μ bounds steps; feedback around where they ended is better without it, unless the model is not convex.
-            # It is a law of the action, whatever the control was
-            plain = self.forward.backward(self.now, 0.0)
-            if plain.failed_at < 0:
-                backward = plain
-            elif self.form is not self.forward:
-                backward = self._backward(self.forward)
+        if law is None:
+            law = backward if self.mu == 0.0 and self.form is self.forward else self._law()
         self.clock.seconds["total"] = self.clock.elapsed
-        return self._result(backward, reason)
+        return self._result(law, reason)
+
+    def _law(self) -> Backward:
+        """The law around the trajectory that was found, of the action, whatever the control was.
+
+        μ bounds steps; feedback around where they ended is better without it, unless the model is not convex.
+        """
+        plain = self.forward.backward(self.now, 0.0)
+        return plain if plain.failed_at < 0 else self._backward(self.forward)
 
     def _result(self, backward: Backward, reason: str) -> ILQRResult:
         dynamics = self.dynamics
@@ -185,9 +192,10 @@ class _Search:
                     f"{self.options.max_regularization:g}; does every action have a cost?"
                 )
 
-    def _promises_little(self, limit: float) -> bool:
+    def _promises_little(self, backward: Backward, limit: float) -> bool:
         """Whether the model expects at most `limit`, even without the regularisation that keeps steps small."""
-        backward = self.form.backward(self.now, 0.0)
+        if self.mu > 0.0:
+            backward = self.form.backward(self.now, 0.0)
         return backward.failed_at < 0 and backward.expected(1.0) <= limit
 
     # --- the step ---

@@ -135,17 +135,20 @@ class RecedingHorizon:
         plan = self._plan
         assert plan is not None  # noqa: S101 - the caller sees to it
         space, last = self.dynamics.state.space, len(plan.actions) - 1
-        lower, upper = self.dynamics.action.lower, self.dynamics.action.upper
-        actions = np.empty((self._horizon, self.dynamics.action.size))
-        x = np.asarray(state, dtype=np.float64)
-        for i in range(self._horizon):
-            position = min(max((time - self._plan_time) / plan.dt + i, 0.0), float(last))
-            # a time within rounding of a step belongs to it
-            before = min(int(position + 1e-9), last)
-            after, fraction = min(before + 1, last), max(position - before, 0.0)
-            reference = space.interpolate(plan.states[before], plan.states[before + 1], fraction)
-            wanted = (1.0 - fraction) * plan.actions[before] + fraction * plan.actions[after]
-            wanted = wanted + plan.gains[before] @ space.difference(x, reference)
-            actions[i] = np.clip(wanted, lower, upper)
-            x = self.dynamics.step(x[None], actions[i][None])[0]
-        return actions
+        position = np.clip((time - self._plan_time) / plan.dt + np.arange(self._horizon), 0.0, float(last))
+        # a time within rounding of a step belongs to it
+        before = np.minimum((position + 1e-9).astype(np.intp), last)
+        after, fraction = np.minimum(before + 1, last), np.maximum(position - before, 0.0)[:, None]
+        ahead = space.difference(plan.states[before + 1], plan.states[before])
+        reference = space.integrate(plan.states[before], fraction * ahead)
+        wanted = (1.0 - fraction) * plan.actions[before] + fraction * plan.actions[after]
+        gains = plan.gains[before]
+        # a rollout begins where its reference does: what the first error asks for is put into the first action
+        wanted[0] += gains[0] @ space.difference(np.asarray(state, dtype=np.float64), reference[0])
+        nominal = np.concatenate([reference, reference[-1:]])
+        nominal[0] = state
+        action = self.dynamics.action
+        still = np.zeros_like(wanted)
+        return self.dynamics.rollout_feedback(
+            nominal, wanted, still, gains, np.zeros(1), action.lower, action.upper
+        )[1][0]
