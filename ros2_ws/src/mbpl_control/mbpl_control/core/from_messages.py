@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -35,8 +36,8 @@ def state_definition_from_msg(message: Any) -> StateDefinition:
     Raises:
         InvalidFieldError: it describes none, or its hash is not that of its blocks.
     """
-    definition = StateDefinition(
-        tuple(StateBlock(b.kind, tuple(b.names), tuple(b.spaces), tuple(b.units)) for b in message.blocks)
+    definition = _state_definition(
+        tuple((b.kind, tuple(b.names), tuple(b.spaces), tuple(b.units)) for b in message.blocks)
     )
     check_hash("StateDefinition", message.hash, definition.hash)
     return definition
@@ -48,16 +49,39 @@ def action_definition_from_msg(message: Any) -> ActionDefinition:
     Raises:
         InvalidFieldError: it describes none, or its hash is not that of its content.
     """
-    definition = ActionDefinition(
+    definition = _action_definition(
         tuple(message.actuator_names),
         tuple(message.joint_names),
         message.interface,
         tuple(message.units),
-        np.array(message.lower),
-        np.array(message.upper),
+        tuple(message.lower),
+        tuple(message.upper),
+        message.hash,
     )
     check_hash("ActionDefinition", message.hash, definition.hash)
     return definition
+
+
+# a planner sends the same definitions with hundreds of laws a second: they are checked, and hashed, once
+
+
+@functools.lru_cache(maxsize=64)
+def _state_definition(blocks: tuple[tuple[Any, ...], ...]) -> StateDefinition:
+    return StateDefinition(tuple(StateBlock(*block) for block in blocks))
+
+
+@functools.lru_cache(maxsize=64)
+def _action_definition(
+    actuator_names: tuple[str, ...],
+    joint_names: tuple[str, ...],
+    interface: str,
+    units: tuple[str, ...],
+    lower: tuple[float, ...],
+    upper: tuple[float, ...],
+    claimed: str,
+) -> ActionDefinition:
+    # `claimed` tells 0.0 from −0.0, which are equal but have hashes of their own
+    return ActionDefinition(actuator_names, joint_names, interface, units, np.array(lower), np.array(upper))
 
 
 def trial_from_msg(message: Any) -> Trial:

@@ -65,7 +65,7 @@ def check_finite(owner: str, field: str, array: Array) -> None:
 
 def check_covariances(owner: str, field: str, covariances: Array) -> None:
     """Raise `InvalidFieldError` unless each (..., k, k) matrix is symmetric and positive semidefinite."""
-    if covariances.size == 0:
+    if not covariances.any():
         return
     transposed = np.swapaxes(covariances, -1, -2)
     scale = np.maximum(np.abs(covariances).max(axis=(-1, -2)), np.finfo(float).tiny)

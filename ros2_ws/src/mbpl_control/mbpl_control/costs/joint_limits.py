@@ -62,7 +62,7 @@ class JointLimitCost(Term):
     def _both(self, states: Array) -> tuple[Array, Array, Array]:
         """Value (N, k), and its first and second derivative by each joint."""
         q = plain(states[:, self._in_state])
-        return _barriers(q, self.lower, self.upper, self.delta)  # type: ignore[no-any-return]
+        return _barriers(q, self.lower, self.upper, self.delta)
 
     def evaluate(self, states: Array, actions: Array) -> Array:
         """See `Term.evaluate`."""

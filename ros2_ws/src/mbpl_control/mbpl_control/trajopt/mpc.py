@@ -114,8 +114,7 @@ class RecedingHorizon:
 
     def law(self, result: ILQRResult, name: str = "ilqr_mpc") -> LinearGaussianController:
         """The plan as a law that begins at a stamp of its own."""
-        law = result.controller("continuous", "repeat_last", 0.0, name)
-        return replace(law, anchor="stamp", end_rule="fallback")
+        return result.controller("continuous", "fallback", 0.0, name, anchor="stamp")
 
     def _law_action(self, x: Array, time: float) -> Array:
         plan = self._plan
@@ -149,6 +148,6 @@ class RecedingHorizon:
         nominal[0] = state
         action = self.dynamics.action
         still = np.zeros_like(wanted)
-        return self.dynamics.rollout_feedback(
-            nominal, wanted, still, gains, np.zeros(1), action.lower, action.upper
-        )[1][0]
+        return self.dynamics.rollout_feedback(nominal, wanted, still, gains, np.zeros(1), action.lower, action.upper)[
+            1
+        ][0]
