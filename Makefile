@@ -8,6 +8,7 @@
 #   make bench-methods   the other learners, each on the problem that shows what it is for
 #   make compare [METHODS=".." STEPS=.. SEEDS=".."]  methods side by side on three tasks; takes hours, and goes on where it was left
 #   make bench-bags      recording, reading and aligning of bags, memory, kills of the recorder
+#   make bench-mpc     planning panda_reach anew 500 times a second over DDS, with a target that moves and pushes
 #   make soak [MINUTES=15]  trials and swaps at 500 Hz: memory, heartbeats, bags
 #   make setup [PYTHON=/path/to/python3.12]                                     make docs    the pages, in site/
 #                                                                               make clean   undo the set-up
@@ -25,7 +26,7 @@ SEEDS ?= 0 1 2
 SETUP = python=$$(PYTHON='$(PYTHON)' tools/find_python.sh) && "$$python" tools/setup.py
 IN_ENV = source tools/env.sh &&
 
-.PHONY: help setup demo demo-offline test test-learning test-faults test-lerobot fuzz soak lint bench bench-ilqr bench-loop bench-flm bench-bags bench-methods compare docs lock clean
+.PHONY: help setup demo demo-offline test test-learning test-faults test-lerobot fuzz soak lint bench bench-ilqr bench-loop bench-mpc bench-flm bench-bags bench-methods compare docs lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -79,6 +80,9 @@ bench-ilqr: setup
 
 bench-loop: setup
 	@$(IN_ENV) python bench/loop.py
+
+bench-mpc: setup
+	@$(IN_ENV) python bench/mpc.py $(BENCH_ARGS)
 
 bench-methods: setup
 	@$(IN_ENV) python bench/methods.py $(BENCH_ARGS)

@@ -168,7 +168,7 @@ def _loop(rate: float, seconds: float, file: Path) -> Turn:
     parameters = ["--ros-args", "-r", "__ns:=/mbpl", "--log-level", "warn", "-p", f"rate:={rate}"]
     with ExitStack() as stack:
         processes = stack.enter_context(Processes())
-        manager, robot = _node("mbpl_control", "controller_manager"), _node("mbpl_sim", "mujoco_sim")
+        manager, robot = node_program("mbpl_control", "controller_manager"), node_program("mbpl_sim", "mujoco_sim")
         processes.start(manager, *parameters, "-p", "state_source:=joint_states")
         processes.start(robot, *parameters, "-p", f"latency_file:={file}")
         with GraphClient(timeout=30.0) as client:
@@ -178,7 +178,7 @@ def _loop(rate: float, seconds: float, file: Path) -> Turn:
     return Turn(_tail(file, rate, seconds), cpu)
 
 
-def _node(package: str, executable: str) -> str:
+def node_program(package: str, executable: str) -> str:
     """The program of a node, without a launcher in between whose time would count."""
     return str(Path(get_package_prefix(package)) / "lib" / package / executable)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -9,6 +10,8 @@ import launch_pytest
 import numpy as np
 import pytest
 from bringup import SERVICES, bringup, patient
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PointStamped
 from launch import LaunchDescription
 from lifecycle_msgs.msg import State
 from listening import Listener
@@ -19,7 +22,7 @@ from mbpl_control.core import LinearGaussianController as Law
 from mbpl_control.core import RefusedError
 from mbpl_control.nodes import conversions as convert
 from mbpl_control.nodes.client import GraphClient
-from mbpl_control.nodes.qos import LATCHED, LAWS, RECORDER
+from mbpl_control.nodes.qos import LATCHED, LAWS, RECORDER, SENSOR
 from mbpl_control.runtime.claims import Claim, Claims
 from mbpl_control.tasks import load_task
 from mbpl_control.trajopt.planning import plan_task, task_controller
@@ -112,6 +115,48 @@ def test_a_swap_in_full_motion_never_steps_the_torque_by_more_than_five_percent(
     assert len(blended) >= 4
     assert max(blended) <= 0.05
     assert client.status().largest_switch_step >= max(steps) - 1e-9
+
+
+@pytest.mark.launch(fixture=graph)
+def test_a_target_that_moves_is_pursued_and_one_in_another_frame_is_refused(client: GraphClient) -> None:
+    task = load_task("arm_reach")
+    client.plan("mpc_controller", 0)
+    publisher = client.node.create_publisher(PointStamped, "mpc_controller/target", SENSOR)
+    goal = task.condition(0).target + np.array([0.0, -0.15, 0.05])
+
+    def tell(frame: str) -> None:
+        message = PointStamped()
+        message.header.frame_id = frame
+        message.point.x, message.point.y, message.point.z = goal.tolist()
+        publisher.publish(message)
+
+    def away(state: RobotState) -> float:
+        tip = task.robot.kinematics.positions("tip", np.array([state.position]))[0]
+        return float(np.linalg.norm(tip - goal))
+
+    with (
+        Listener(client.node, RobotState, "state", RECORDER) as states,
+        Listener(client.node, DiagnosticArray, "/diagnostics", RECORDER) as told,
+    ):
+        client.activate("ilqr_mpc")
+        for frame, near in (("tool", False), ("world", True)):
+            deadline = time.monotonic() + 20.0
+            while time.monotonic() < deadline:
+                tell(frame)
+                heard = len(states.messages)
+                states.wait(lambda m, heard=heard: len(m) > heard)
+                if near and away(states.messages[-1]) < 0.01:
+                    break
+                if not near and figure(told, "mpc_controller", "failures") > 0:
+                    break
+            assert (away(states.messages[-1]) < 0.01) == near
+        told.wait(lambda _: figure(told, "mpc_controller", "targets pursued") > 0)
+
+
+def figure(told: Listener, node: str, key: str) -> int:
+    """The newest figure of a node's diagnostics; 0 before it has told any."""
+    found = [v.value for m in told.messages for s in m.status if node in s.name for v in s.values if v.key == key]
+    return int(found[-1]) if found else 0
 
 
 @pytest.mark.launch(fixture=graph)

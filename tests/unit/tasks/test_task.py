@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mbpl_control.core import TaskError
+from mbpl_control.core import InvalidFieldError, TaskError
 from mbpl_control.models import GeneratedDynamics, MujocoDynamics, PinocchioDynamics
 from mbpl_control.tasks import load_task
 
@@ -63,6 +63,18 @@ def test_first_actions_hold_the_start_still_or_are_noise_within_the_limits(task,
     np.testing.assert_array_equal(one, same)
     assert (one != other).any()
     assert (np.abs(one) <= noisy.action.upper).all()
+
+
+def test_a_target_of_its_own_takes_the_place_of_the_conditions(task) -> None:
+    start = task.condition(0)
+    states, actions = np.tile(start.state, (task.horizon + 1, 1)), np.zeros((task.horizon, task.action.size))
+    own = task.cost(0).evaluate(states, actions)
+    np.testing.assert_array_equal(task.cost(0, start.target).evaluate(states, actions), own)
+    # what is where it should be pays for the rest alone
+    here = task.robot.kinematics.positions("tip", start.state[None, : task.robot.nq])[0]
+    assert (task.cost(0, here).evaluate(states, actions) < own).all()
+    with pytest.raises(InvalidFieldError, match="target"):
+        task.cost(0, np.array([0.0, np.nan, 0.0]))
 
 
 def test_success_is_the_largest_distance_over_the_last_states(task) -> None:

@@ -154,3 +154,25 @@ def test_a_robot_with_a_joint_that_turns_for_ever_is_predicted_across_half_a_tur
     whole = dynamics.step(x[None], np.zeros((1, 1)))[0]
     half = planner.predict(x, 0.0, 0.025)
     np.testing.assert_allclose(half, 0.5 * (x + whole), atol=1e-12)
+
+
+def test_a_cost_that_is_pursued_counts_from_the_next_plan_on(linear) -> None:
+    planner = RecedingHorizon(linear, reach(linear), 40, 12, TIGHT)
+    first = planner.plan(np.zeros(4), 0.0)
+    planner.pursue(reach(linear, -1.0))
+    assert planner.plan_in_force is first
+    moved = planner.plan(np.zeros(4), 0.0)
+    other = RecedingHorizon(linear, reach(linear, -1.0), 40, 12, TIGHT).plan(np.zeros(4), 0.0)
+    np.testing.assert_allclose(moved.states, other.states, atol=1e-6)
+
+
+def test_feedback_that_leads_nowhere_from_here_does_not_spoil_the_next_plan(task_files: Path) -> None:
+    task = load_task(task_files / "arm_reach.yaml")
+    planner = task_receding_horizon(task, 0)
+    start = task.condition(0).state
+    plan = planner.plan(start, 0.0, first_guess(task, 0, start))
+    plan.gains[:] *= 1e200
+    away = start + 1e-3
+    again = planner.plan(away, 0.1)
+    assert np.isfinite(again.states).all()
+    np.testing.assert_array_equal(again.states[0], away)

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import numpy as np
+from geometry_msgs.msg import PointStamped
 from mbpl_msgs import msg, srv
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from rclpy.serialization import deserialize_message
@@ -29,6 +30,9 @@ from mbpl_control.trajopt.planning import (
     warm_up,
 )
 
+#: The frame targets are given in.
+WORLD = "world"
+
 
 class ILQRController(LifecycleNode):
     """`mode: plan` plans the whole horizon when asked; `mode: mpc` also replans at a rate while active."""
@@ -46,6 +50,14 @@ class ILQRController(LifecycleNode):
         )
         self._seed = declare(self, "seed", 0, "Seed of the first actions.", 0, 2**62)
         self._wait = declare(self, "state_timeout", 0.5, "s of wall time a measured state may be old.", 1e-3, 60.0)
+        self._timing_file = declare(
+            self,
+            "timing_file",
+            "",
+            "Where what each plan of mode mpc took is written at the end (.npy, rows of s: the plan, from its state to "
+            "its law, the delay compensated); empty: nowhere.",
+        )
+        self._timings: list[tuple[float, float, float]] = []
         self._task: Task | None = None
         self._backend = self._slower = ""
         self._running = False
@@ -55,15 +67,18 @@ class ILQRController(LifecycleNode):
         self._sequence = 0
         #: the newest state, unparsed, and its arrival on the steady clock, ns
         self._state: tuple[bytes, int] | None = None
+        #: arrival of the state that is planned from
+        self._arrived = 0
         self._effort: Array | None = None
         self._commands = False
         self._fresh = threading.Event()
         self._planner: RecedingHorizon | None = None
+        self._condition = 0
         self._begin_ns: int | None = None
         self._delay = 0.02
         self._worker: threading.Thread | None = None
         self._stop = threading.Event()
-        self._plans = self._failures = 0
+        self._plans = self._failures = self._pursued = self._late = 0
         self._spent = 0.0
         self._diagnostics = Diagnostics(self, "planner", "nothing planned yet", self._figures)
         autostart(self)
@@ -82,6 +97,7 @@ class ILQRController(LifecycleNode):
         self._service = self.create_service(srv.PlanController, "~/plan", self._on_plan)
         self._subscription = self.create_subscription(msg.RobotState, "state", self._on_state, SENSOR, raw=True)
         node_priority(self, self._subscription)
+        self._targets = self.create_subscription(PointStamped, "~/target", self._on_target, SENSOR)
         self._status_subscription = self.create_subscription(msg.ManagerStatus, "status", self._on_manager, LATCHED)
         self._diagnostics.open()
         self._backend, self._slower = self._task.backend(), self._task.why_not_generated()
@@ -110,6 +126,7 @@ class ILQRController(LifecycleNode):
         self._end_worker()
         self._diagnostics.close()
         self.destroy_subscription(self._subscription)
+        self.destroy_subscription(self._targets)
         self.destroy_subscription(self._status_subscription)
         self.destroy_service(self._service)
         self.destroy_publisher(self._laws)
@@ -124,6 +141,8 @@ class ILQRController(LifecycleNode):
     def destroy_node(self) -> None:
         """Stop planning and leave."""
         self._end_worker()
+        if self._timing_file:
+            np.save(self._timing_file, np.array(self._timings).reshape(-1, 3))
         super().destroy_node()
 
     def _end_worker(self) -> None:
@@ -157,6 +176,7 @@ class ILQRController(LifecycleNode):
         if self._state is None:
             raise RefusedError("no state has arrived yet; is the state estimator running?")
         data, arrived = self._state
+        self._arrived = arrived
         age = 1e-9 * (time.monotonic_ns() - arrived)
         if age > self._wait:
             raise RefusedError(f"the newest state is {age:.2f} s old; at most {self._wait:g} s is allowed")
@@ -225,10 +245,26 @@ class ILQRController(LifecycleNode):
         with self._lock:
             condition = max(0, request.condition)
             planner = task_receding_horizon(self._task, condition)
+            self._condition = condition
             result = planner.plan(start, 0.0, first_guess(self._task, condition, start))
             self._planner, self._begin_ns = planner, None
         self._fresh.set()
         return result
+
+    def _on_target(self, message: PointStamped) -> None:
+        """A target that moves: plans pursue it from the next one on."""
+        task, planner = self._task, self._planner
+        try:
+            if task is None or planner is None:
+                raise RefusedError("nothing is pursued yet: ~/plan sets the goal that it moves, in mode mpc")
+            if message.header.frame_id not in ("", WORLD):
+                raise RefusedError(f"a target in frame '{message.header.frame_id}'; must be in '{WORLD}'")
+            point = np.array([message.point.x, message.point.y, message.point.z])
+            planner.pursue(task.cost(self._condition, point))
+            self._pursued += 1
+        except MbplError as error:
+            self._failures += 1
+            self.get_logger().warning(f"target refused: {error}", throttle_duration_sec=1.0)
 
     def _replan(self) -> None:
         """The planning thread: newest state, predicted over the delay; plan; publish; again."""
@@ -256,6 +292,7 @@ class ILQRController(LifecycleNode):
     def _replan_once(self, planner: RecedingHorizon) -> None:
         begin = time.perf_counter()
         x, stamp = self._measured()
+        arrived = self._arrived
         with self._lock:
             if planner is not self._planner:
                 return
@@ -268,6 +305,11 @@ class ILQRController(LifecycleNode):
             valid_from = stamp + round(1e9 * self._delay)
             self._publish(law, stamp, valid_from)
         spent = time.perf_counter() - begin
+        age = 1e-9 * (time.monotonic_ns() - arrived)
+        # it counts from its stamp on: what has passed by then is left out, not made up for
+        self._late += age > self._delay
+        if self._timing_file:
+            self._timings.append((spent, age, self._delay))
         # what planning takes is what must be compensated; the margin covers the way to the manager
         self._delay += 0.2 * (min(spent + 0.005, 0.2) - self._delay)
         self._plans += 1
@@ -298,6 +340,8 @@ class ILQRController(LifecycleNode):
             "why not by generated kernels": self._slower,
             "plans": self._plans,
             "failures": self._failures,
+            "plans later than compensated": self._late,
+            "targets pursued": self._pursued,
             "newest plan took [ms]": 1e3 * self._spent,
             "delay compensated [ms]": 1e3 * self._delay,
             "state age [s]": -1.0 if self._state is None else 1e-9 * (time.monotonic_ns() - self._state[1]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from mbpl_control.core.errors import (
 )
 from mbpl_control.core.hashing import content_hash
 from mbpl_control.core.state_definition import StateBlock, StateDefinition
-from mbpl_control.core.validation import Array
+from mbpl_control.core.validation import Array, float_array
 from mbpl_control.core.yaml_document import Keys
 from mbpl_control.costs.sum_cost import SumCost
 from mbpl_control.costs.term import ramp_weights
@@ -165,9 +166,22 @@ class Task:
         self._document.checked(["robot", "backend"], rigid_tree.check, self.robot)
         self._document.checked(["robot", "timestep"], self._substeps)
 
-    def cost(self, condition: int = 0) -> SumCost:
-        """The cost from a start condition, in the robot's own state."""
-        return self._cost(condition, self.robot.state)
+    def cost(self, condition: int = 0, target: Array | None = None) -> SumCost:
+        """The cost from a start condition, in the robot's own state.
+
+        Args:
+            condition: of the start.
+            target: (3,) m, that counts in place of the condition's.
+
+        Raises:
+            InvalidFieldError: the task has no target, or this one is no point.
+        """
+        start = self.condition(condition)
+        if target is not None:
+            if start.target is None:
+                raise InvalidFieldError("Task", "target", "a point", "none: the task has no target")
+            start = replace(start, target=float_array("Task", "target", target, (3,)))
+        return self._cost(start, self.robot.state)
 
     def learning_cost(self, condition: int = 0) -> SumCost:
         """The same cost as a function of the task's own state x, for learners that know no kinematics.
@@ -177,10 +191,9 @@ class Task:
         Raises:
             TaskError: no such condition, or x lacks a joint that a term needs.
         """
-        return self._cost(condition, self.state)
+        return self._cost(self.condition(condition), self.state)
 
-    def _cost(self, condition: int, state: StateDefinition) -> SumCost:
-        start = self.condition(condition)
+    def _cost(self, start: Condition, state: StateDefinition) -> SumCost:
         terms = []
         for i, term in enumerate(self._file.cost):
             try:

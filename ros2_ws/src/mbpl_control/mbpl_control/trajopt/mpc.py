@@ -68,6 +68,10 @@ class RecedingHorizon:
         """Drop the plan: the robot was put somewhere else."""
         self._plan = None
 
+    def pursue(self, cost: WindowedCost) -> None:
+        """Plan for another cost from now on; the plan in force is where the next one starts from."""
+        self._cost = cost
+
     def predict(self, state: Array, time: float, delay: float, held: Array | None = None) -> Array:
         """The state `delay` s after `time`, under the plan in force, or under zero actions without one. (nx,) → (nx,).
 
@@ -147,7 +151,11 @@ class RecedingHorizon:
         nominal = np.concatenate([reference, reference[-1:]])
         nominal[0] = state
         action = self.dynamics.action
-        still = np.zeros_like(wanted)
-        return self.dynamics.rollout_feedback(nominal, wanted, still, gains, np.zeros(1), action.lower, action.upper)[
-            1
-        ][0]
+        still, none = np.zeros_like(wanted), np.zeros(1)
+        with np.errstate(all="ignore"):
+            arguments = (nominal, wanted, still, gains, none, action.lower, action.upper)
+            actions = self.dynamics.rollout_feedback(*arguments)[1][0]
+        if np.isfinite(actions).all():
+            return actions
+        # so far from the plan its feedback leads nowhere: what it wanted is a better guess
+        return np.clip(wanted, action.lower, action.upper)
