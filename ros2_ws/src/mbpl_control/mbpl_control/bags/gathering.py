@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from mbpl_control.bags.columns import Columns, Sorter, in_turn, messages_in_turn
+from mbpl_control.bags.mcap_file import Recorded
 from mbpl_control.bags.types import typestore
 from mbpl_control.core.alignment import SAME_INSTANT, Stamps
 from mbpl_control.core.errors import BagError
@@ -30,7 +33,7 @@ SLACK_NS = 500_000_000
 
 @dataclass
 class Gathering:
-    """Messages of a bag that tell of trials; `add` takes them in any order.
+    """Messages of a bag that tell of trials; `add` takes them in any order. Their fields are read when asked for.
 
     Attributes:
         path: the bag.
@@ -52,34 +55,51 @@ class Gathering:
     told: list[Any] = field(default_factory=list)
     definition: Any = None
     _newest_ns: int = 0
+    _sorters: dict[str, Sorter] = field(default_factory=dict)
 
-    def add(self, topic: str, kind: str, data: bytes) -> None:
-        """Take one message; one that is none of `KINDS` is left alone, one that was recorded twice counts once.
+    def add(self, block: Sequence[Recorded]) -> None:
+        """Take some messages; those that are none of `KINDS` are left alone, one that was recorded twice counts once.
 
         Raises:
-            BagError: two topics of the same kind, those of two robots, are in one bag; or the message is broken.
+            BagError: two topics of the same kind, those of two robots, are in one bag; or a message is broken.
         """
-        name = topic.rsplit("/", 1)[-1]
-        if KINDS.get(name) != kind:
-            return
+        of_topic: dict[tuple[str, str], list[bytes]] = defaultdict(list)
+        for topic, kind, _, data in block:
+            of_topic[topic, kind].append(data)
+        for (topic, kind), messages in of_topic.items():
+            name = topic.rsplit("/", 1)[-1]
+            if KINDS.get(name) == kind:
+                self._add(name, topic, kind, messages)
+
+    def _add(self, name: str, topic: str, kind: str, data: Sequence[bytes]) -> None:
         if self.topics.setdefault(name, topic) != topic:
             raise BagError(f"{self.path}: holds both {self.topics[name]} and {topic}; must be the topics of one robot")
-        try:
-            message: Any = typestore().deserialize_cdr(data, kind)
-        except Exception as error:  # whatever a broken message makes the library raise
+
+        def broken(_: int, error: Exception) -> None:
             raise BagError(f"{self.path}: {topic}: a {kind} that cannot be read: {error!r}") from error
+
+        if name in ("trials", "state_definition"):
+            for place, one in enumerate(data):
+                try:
+                    self._told(name, typestore().deserialize_cdr(one, kind))
+                except Exception as error:  # whatever a broken message makes the library raise
+                    broken(place, error)
+            return
+        columns = self._sorters.setdefault(kind, Sorter(kind)).columns(data, broken)
+        messages = messages_in_turn(columns, data)
+        for stamp, message in zip(in_turn(columns, Columns.stamps).tolist(), messages, strict=True):
+            if name == "state":
+                self.states.setdefault(stamp, message)
+                self._newest_ns = max(self._newest_ns, stamp)
+            elif name == "joint_commands":
+                self.commands.setdefault((stamp, message.controller), message)
+            else:
+                self.laws.setdefault((message.controller, stamp), message)
+
+    def _told(self, name: str, message: Any) -> None:
         if name == "state_definition":
             self.definition = message
-            return
-        stamp = stamp_of(message)
-        if name == "state":
-            self._newest_ns = max(self._newest_ns, stamp)
-            self.states.setdefault(stamp, message)
-        elif name == "joint_commands":
-            self.commands.setdefault((stamp, message.controller), message)
-        elif name == "applied_law":
-            self.laws.setdefault((message.controller, stamp), message)
-        elif not any(stamp_of(t) == stamp and np.array_equal(t.states, message.states) for t in self.told):
+        elif not any(stamp_of(t) == stamp_of(message) and np.array_equal(t.states, message.states) for t in self.told):
             self.told.append(message)
 
     def missing(self) -> str:
@@ -143,8 +163,8 @@ class Gathering:
         last = int(np.searchsorted(stamps, end + SAME_INSTANT, side="right")) + 1
         found = [self.states[int(s)] for s in stamps[first:last]]
         x = self._rows([m.state for m in found], "state")
-        robot = self._rows([np.concatenate([m.position, m.velocity]) for m in found], "state")
-        return stamps[first:last], x, robot
+        robot = [self._rows(values, "state") for values in ([m.position for m in found], [m.velocity for m in found])]
+        return stamps[first:last], x, np.hstack(robot)
 
     def _rows(self, values: Sequence[Any], topic: str) -> Array:
         sizes = sorted({len(v) for v in values})

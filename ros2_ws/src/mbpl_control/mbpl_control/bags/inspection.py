@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mbpl_control.bags.columns import Columns, Sorter, in_turn, messages_in_turn
 from mbpl_control.bags.gathering import KINDS, stamp_of
-from mbpl_control.bags.raw import is_complete, messages, metadata_of_bag
-from mbpl_control.bags.types import typestore
+from mbpl_control.bags.mcap_file import Recorded
+from mbpl_control.bags.raw import blocks, is_complete, metadata_of_bag
 from mbpl_control.core.errors import BagError
 
 #: Every topic a bag of this project has, by the last part of its name, with its type.
@@ -89,25 +92,41 @@ class TopicFigures:
         """Of the usual interval, Hz; 0 where there is none."""
         return 1e9 / self.period_ns if self.period_ns else 0.0
 
-    def take(self, message: Any) -> None:
-        """Look at one message."""
-        if hasattr(message, "header"):
-            self._stamped(stamp_of(message))
-        sequence = getattr(message, "sequence", None)
-        if sequence is not None and self.name in PERIODIC:
-            if self._sequence is not None and sequence > self._sequence + 1:
-                self.dropped += int(sequence) - self._sequence - 1
-            self._sequence = int(sequence)
-        if not all(np.isfinite(getattr(message, n)).all() for n in NUMBERS.get(self.name, ())):
-            self.not_finite += 1
-        names = getattr(message, "joint_names", None) or getattr(message, "name", None)
-        if names and tuple(names) not in self.joints and len(self.joints) < REMEMBERED:
-            self.joints.append(tuple(names))
+    def take(self, columns: Sequence[Columns]) -> None:
+        """Look at some messages."""
+        told = columns[0].layout.numbers
+        if "header.stamp.sec" in told:
+            self._stamped(in_turn(columns, Columns.stamps))
+        if "sequence" in told and self.name in PERIODIC:
+            self._numbered(in_turn(columns, lambda c: c.numbers("sequence")))
+        for those in sorted(columns, key=lambda c: int(c.places[0])):
+            finite = [np.isfinite(those.numbers(n)).all(axis=1) for n in NUMBERS.get(self.name, ())]
+            self.not_finite += int((~np.logical_and.reduce(finite)).sum()) if finite else 0
+            names = getattr(those.example, "joint_names", None) or getattr(those.example, "name", None)
+            if names and tuple(names) not in self.joints and len(self.joints) < REMEMBERED:
+                self.joints.append(tuple(names))
 
-    def _stamped(self, stamp: int) -> None:
+    def _numbered(self, numbers: NDArray[np.uint64]) -> None:
+        if self._sequence is not None:
+            numbers = np.concatenate([[np.uint64(self._sequence)], numbers])
+        later = numbers[1:] > numbers[:-1]
+        missing = numbers[1:][later] - numbers[:-1][later] - np.uint64(1)
+        self.dropped += sum(missing[missing > 0].tolist())
+        self._sequence = int(numbers[-1])
+
+    def _stamped(self, stamps: NDArray[np.int64]) -> None:
         if self.first_ns is None:
-            self.first_ns = self.last_ns = stamp
+            self.first_ns = self.last_ns = int(stamps[0])
+        since = np.diff(stamps, prepend=self.last_ns)
+        if self._behind or len(self._intervals) < LEARNED or (since < 0).any():
+            for stamp in stamps.tolist():
+                self._one_stamped(stamp)
             return
+        for place in np.flatnonzero(since > GAP_FACTOR * self.period_ns):
+            self._gap(int(stamps[place] - since[place]), int(since[place]))
+        self.last_ns = int(stamps[-1])
+
+    def _one_stamped(self, stamp: int) -> None:
         if stamp < self.last_ns:
             self.reordered += 1
             self._behind += 1
@@ -213,57 +232,107 @@ def inspect(path: Path, progress: Callable[[int], None] | None = None) -> BagFig
     """
     size = sum(f.stat().st_size for f in path.iterdir() if f.is_file()) if path.is_dir() else 0
     figures = BagFigures(path, is_complete(path), {}, size)
-    digest = hashlib.sha256()
+    reading = _Reading(figures)
     try:
         figures.metadata = metadata_of_bag(path)
-        for number, (topic, kind, arrival, data) in enumerate(messages(path)):
-            _take(figures, topic, kind, arrival, data, digest)
-            if progress is not None and number % 1000 == 0:
-                progress(number)
+        for block in blocks(path):
+            reading.take(block)
+            if progress is not None:
+                progress(figures.messages)
     except BagError as error:
         figures.error = str(error)
     for seen in figures.topics.values():
         seen.finish()
-    figures.digest = digest.hexdigest() if figures.named("joint_commands") else ""
+    figures.digest = reading.digest.hexdigest() if figures.named("joint_commands") else ""
     return figures
 
 
-def _take(figures: BagFigures, topic: str, kind: str, arrival: int, data: bytes, digest: Any) -> None:
-    told = figures.topics.setdefault(topic, TopicFigures(topic, kind))
-    told.count += 1
-    if told.kind != kind:
-        told.broken = told.broken or f"messages of both {told.kind} and {kind}"
-        return
-    figures.begin_ns = min(figures.begin_ns or arrival, arrival)
-    figures.end_ns = max(figures.end_ns, arrival)
-    if SCHEMA.get(told.name) != kind or told.name == "robot_description":
-        return
-    try:
-        message: Any = typestore().deserialize_cdr(data, kind)
-    except Exception as error:  # whatever a broken message makes the library raise
-        told.broken = told.broken or f"message {told.count} cannot be read: {error!r}"
-        return
-    told.take(message)
-    if told.name == "joint_commands":
-        digest.update(stamp_of(message).to_bytes(8, "little", signed=True) + np.asarray(message.values).tobytes())
-        if message.controller not in figures.controllers and len(figures.controllers) < REMEMBERED:
-            figures.controllers.append(message.controller)
-        asked = figures.arrivals.pop(int(message.state_sequence), None)
-        if asked is not None:
-            figures.latencies.append(1e-9 * (arrival - asked))
-            del figures.latencies[:-LATENCIES]
-    elif told.name == "state":
-        figures.arrivals[int(message.sequence)] = arrival
-        if len(figures.arrivals) > WAITING:
-            figures.arrivals.pop(next(iter(figures.arrivals)))
-    elif told.name == "status":
-        figures.rate = float(message.rate)
-        counted = int(message.deadline_misses)
-        figures.misses += max(counted - (counted if figures.counted_misses is None else figures.counted_misses), 0)
-        figures.counted_misses = counted
-    elif told.name == "state_definition":
-        blocks = [b.names for b in message.blocks if b.kind == "joint_positions"]
-        figures.state_joints = tuple(blocks[0]) if blocks else ()
-    elif told.name == "trials" and stamp_of(message) and len(figures.trials) < REMEMBERED:
-        begin = stamp_of(message)
-        figures.trials.append((message.controller, begin, begin + round(1e9 * message.dt * message.steps)))
+class _Reading:
+    """What is kept while a bag is read, and not told afterwards."""
+
+    def __init__(self, figures: BagFigures) -> None:
+        self.figures = figures
+        self.digest = hashlib.sha256()
+        self._sorters: dict[str, Sorter] = {}
+
+    def take(self, block: Sequence[Recorded]) -> None:
+        """Look at some messages."""
+        figures, arrivals = self.figures, [arrival for _, _, arrival, _ in block]
+        figures.begin_ns = min(figures.begin_ns or arrivals[0], *arrivals)
+        figures.end_ns = max(figures.end_ns, *arrivals)
+        rows_of: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for row, (topic, kind, _, _) in enumerate(block):
+            rows_of[topic, kind].append(row)
+        numbered: list[tuple[int, bool, int]] = []
+        for (topic, kind), rows in rows_of.items():
+            told = figures.topics.setdefault(topic, TopicFigures(topic, kind))
+            data = [block[row][3] for row in rows]
+            columns = self._columns(told, kind, data)
+            told.count += len(rows)
+            if not columns:
+                continue
+            told.take(columns)
+            if told.name in ("state", "joint_commands"):
+                is_state = told.name == "state"
+                field = "sequence" if is_state else "state_sequence"
+                for those in columns:
+                    numbers = those.numbers(field).tolist()
+                    numbered += [(rows[p], is_state, n) for p, n in zip(those.places.tolist(), numbers, strict=True)]
+            if told.name == "joint_commands":
+                self._commands(columns)
+            else:
+                self._rare(told.name, columns, data)
+        self._latencies(arrivals, sorted(numbered))
+
+    def _columns(self, told: TopicFigures, kind: str, data: Sequence[bytes]) -> list[Columns]:
+        """The messages of a topic that can be read and are of its type."""
+        if told.kind != kind:
+            told.broken = told.broken or f"messages of both {told.kind} and {kind}"
+            return []
+        if SCHEMA.get(told.name) != kind or told.name == "robot_description":
+            return []
+
+        def broken(place: int, error: Exception) -> None:
+            told.broken = told.broken or f"message {told.count + place + 1} cannot be read: {error!r}"
+
+        return self._sorters.setdefault(kind, Sorter(kind)).columns(data, broken)
+
+    def _commands(self, columns: Sequence[Columns]) -> None:
+        packed: dict[int, bytes] = {}
+        for those in sorted(columns, key=lambda c: int(c.places[0])):
+            controller = those.example.controller
+            if controller not in self.figures.controllers and len(self.figures.controllers) < REMEMBERED:
+                self.figures.controllers.append(controller)
+            rows = np.hstack([those.stamps()[:, None].view(np.uint8), those.numbers("values").view(np.uint8)])
+            packed.update(zip(those.places.tolist(), map(bytes, rows), strict=True))
+        self.digest.update(b"".join([packed[place] for place in sorted(packed)]))
+
+    def _latencies(self, arrivals: Sequence[int], numbered: Sequence[tuple[int, bool, int]]) -> None:
+        """From states to their commands, both by the place and the number of the state."""
+        waiting, found = self.figures.arrivals, self.figures.latencies
+        for row, is_state, number in numbered:
+            if is_state:
+                waiting[number] = arrivals[row]
+                if len(waiting) > WAITING:
+                    waiting.pop(next(iter(waiting)))
+            elif number in waiting:
+                found.append(1e-9 * (arrivals[row] - waiting.pop(number)))
+        del found[:-LATENCIES]
+
+    def _rare(self, name: str, columns: Sequence[Columns], data: Sequence[bytes]) -> None:
+        figures = self.figures
+        if name not in ("status", "state_definition", "trials"):
+            return
+        for message in messages_in_turn(columns, data):
+            if name == "status":
+                figures.rate = message.rate
+                counted = message.deadline_misses
+                known = counted if figures.counted_misses is None else figures.counted_misses
+                figures.misses += max(counted - known, 0)
+                figures.counted_misses = counted
+            elif name == "state_definition":
+                blocks_of = [b.names for b in message.blocks if b.kind == "joint_positions"]
+                figures.state_joints = tuple(blocks_of[0]) if blocks_of else ()
+            elif stamp_of(message) and len(figures.trials) < REMEMBERED:
+                begin = stamp_of(message)
+                figures.trials.append((message.controller, begin, begin + round(1e9 * message.dt * message.steps)))

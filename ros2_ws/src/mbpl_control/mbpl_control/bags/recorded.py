@@ -14,7 +14,8 @@ import numpy as np
 
 from mbpl_control.bags.applied_laws import in_state_of, law_in_force
 from mbpl_control.bags.gathering import KINDS, Gathering
-from mbpl_control.bags.raw import find_bags, is_complete, messages, metadata_of_bag
+from mbpl_control.bags.mcap_file import Recorded
+from mbpl_control.bags.raw import blocks, find_bags, is_complete, metadata_of_bag
 from mbpl_control.bags.windows import Window, windows
 from mbpl_control.core import ActionDefinition, LinearGaussianController, StateDefinition, Trial
 from mbpl_control.core.alignment import knots_of, place, step_means
@@ -115,9 +116,9 @@ def _trials(path: Path, task: Task | None) -> Iterator[RecordedTrial]:
     metadata, complete = metadata_of_bag(path) if path.is_dir() else {}, is_complete(path)
     gathered = Gathering(path)
     handed_out = False
-    for number, (topic, kind, _, data) in enumerate(messages(path, set(KINDS.values()))):
-        gathered.add(topic, kind, data)
-        if metadata or number % LOOK_EVERY:
+    for some in _in_parts(blocks(path, set(KINDS.values()))):
+        gathered.add(some)
+        if metadata:
             continue
         # a bag recorded by hand may be long: a trial that is over is handed out and forgotten, and so is waiting
         ripe = gathered.ripe()
@@ -130,6 +131,12 @@ def _trials(path: Path, task: Task | None) -> Iterator[RecordedTrial]:
         raise BagError(f"{path}: {missing}")
     for window in windows(gathered, metadata, complete, task) if gathered.told or not handed_out else ():
         yield _recorded(gathered, window, metadata, complete, task)
+
+
+def _in_parts(read: Iterator[list[Recorded]]) -> Iterator[list[Recorded]]:
+    for block in read:
+        for begin in range(0, len(block), LOOK_EVERY):
+            yield block[begin : begin + LOOK_EVERY]
 
 
 def _recorded(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ def unflat(owner: str, field: str, values: Sequence[float], shape: tuple[int, ..
     Raises:
         InvalidFieldError: the field has another number of entries.
     """
-    expected = int(np.prod(shape))
+    expected = math.prod(shape)
     if len(values) != expected:
         allowed = f"{expected}, for shape {tuple(shape)}"
         raise InvalidFieldError(owner, field, f"{len(values)} numbers", allowed, Refusal.SHAPE)
