@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -209,3 +210,19 @@ def test_a_bag_that_was_never_closed_is_a_warning(tmp_path: Path) -> None:
     found = findings(tmp_path)["bag"]
     assert not failed(found)
     assert [f.found for f in found if f.check == "file"] == ["its recorder never closed it; read as far as it goes"]
+
+
+def test_the_first_of_several_messages_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    def spoil(count: int, data: bytes) -> bytes:
+        # the later one is as long as those that can be read
+        return data[:40] if count == 20 else data[:8] + b"\xff" * (len(data) - 8) if count == 30 else data
+
+    writer, counts = EpisodeWriter(tmp_path / "bag", {}), Counter[str]()
+    for topic, kind, arrival, message in trial_messages():
+        counts[topic] += 1
+        data = bytes(typestore().serialize_cdr(message, kind))
+        writer.write(topic, kind, arrival, spoil(counts[topic], data) if topic == "/mbpl/state" else data)
+    writer.close()
+    found = failed(findings(tmp_path)["bag"])
+    assert found["messages"].startswith("/mbpl/state: message 20 cannot be read")
+    assert "a mbpl_msgs/msg/RobotState that cannot be read" in found["trials"]

@@ -274,9 +274,8 @@ class _Reading:
             told.take(columns)
             if told.name in ("state", "joint_commands"):
                 is_state = told.name == "state"
-                field = "sequence" if is_state else "state_sequence"
                 for those in columns:
-                    numbers = those.numbers(field).tolist()
+                    numbers = those.numbers("sequence" if is_state else "state_sequence").tolist()
                     numbered += [(rows[p], is_state, n) for p, n in zip(those.places.tolist(), numbers, strict=True)]
             if told.name == "joint_commands":
                 self._commands(columns)
@@ -291,11 +290,12 @@ class _Reading:
             return []
         if SCHEMA.get(told.name) != kind or told.name == "robot_description":
             return []
-
-        def broken(place: int, error: Exception) -> None:
-            told.broken = told.broken or f"message {told.count + place + 1} cannot be read: {error!r}"
-
-        return self._sorters.setdefault(kind, Sorter(kind)).columns(data, broken)
+        broken: dict[int, Exception] = {}
+        columns = self._sorters.setdefault(kind, Sorter(kind)).columns(data, broken.__setitem__)
+        if broken and not told.broken:
+            place = min(broken)
+            told.broken = f"message {told.count + place + 1} cannot be read: {broken[place]!r}"
+        return columns
 
     def _commands(self, columns: Sequence[Columns]) -> None:
         packed: dict[int, bytes] = {}
