@@ -20,7 +20,7 @@ from rosbags.interfaces import Nodetype
 from mbpl_control.bags.types import typestore
 
 #: Layouts of a type that are remembered, the newest ones.
-REMEMBERED = 64
+REMEMBERED = 16
 #: Bytes in front of a message's own.
 ENCAPSULATION = 4
 #: NumPy's names of the numbers.

@@ -74,18 +74,15 @@ class Gathering:
     def _add(self, name: str, topic: str, kind: str, data: Sequence[bytes]) -> None:
         if self.topics.setdefault(name, topic) != topic:
             raise BagError(f"{self.path}: holds both {self.topics[name]} and {topic}; must be the topics of one robot")
-
-        def broken(_: int, error: Exception) -> None:
+        broken: dict[int, Exception] = {}
+        columns = self._sorters.setdefault(kind, Sorter(kind)).columns(data, broken.__setitem__)
+        if broken:
+            error = broken[min(broken)]
             raise BagError(f"{self.path}: {topic}: a {kind} that cannot be read: {error!r}") from error
-
         if name in ("trials", "state_definition"):
-            for place, one in enumerate(data):
-                try:
-                    self._told(name, typestore().deserialize_cdr(one, kind))
-                except Exception as error:  # whatever a broken message makes the library raise
-                    broken(place, error)
+            for one in data:
+                self._told(name, typestore().deserialize_cdr(one, kind))
             return
-        columns = self._sorters.setdefault(kind, Sorter(kind)).columns(data, broken)
         messages = messages_in_turn(columns, data)
         for stamp, message in zip(in_turn(columns, Columns.stamps).tolist(), messages, strict=True):
             if name == "state":

@@ -303,7 +303,8 @@ class _Reading:
             controller = those.example.controller
             if controller not in self.figures.controllers and len(self.figures.controllers) < REMEMBERED:
                 self.figures.controllers.append(controller)
-            rows = np.hstack([those.stamps()[:, None].view(np.uint8), those.numbers("values").view(np.uint8)])
+            values = those.numbers("values").astype("<f8")
+            rows = np.hstack([those.stamps()[:, None].view(np.uint8), values.view(np.uint8)])
             packed.update(zip(those.places.tolist(), map(bytes, rows), strict=True))
         self.digest.update(b"".join([packed[place] for place in sorted(packed)]))
 
