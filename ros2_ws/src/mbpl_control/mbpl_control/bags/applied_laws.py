@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from mbpl_control.bags.columns import Columns, columns_of, in_turn
 from mbpl_control.bags.gathering import Gathering
 from mbpl_control.core import ActionDefinition, BagError, LinearGaussianController, StateDefinition, Trial
 from mbpl_control.core.alignment import SAME_INSTANT, Stamps
@@ -48,15 +50,12 @@ def law_in_force(
             f"{gathered.path}: {len(known)} of {steps} steps have an applied law, {hole} in a row have none; at most "
             f"{LONGEST_HOLE} are joined"
         )
-    laws = [by_step[int(t)] for t in known]
-    state = state_definition_from_msg(laws[0].state_definition)
+    laws = columns_of([by_step[int(t)] for t in known])
+    state = state_definition_from_msg(by_step[int(known[0])].state_definition)
     nx, ndx, m = state.size, state.tangent_size, action.size
     shapes = {"reference_state": (nx,), "action": (m,), "gain": (m, ndx), "covariance": (m, m)}
-    rows = {
-        name: np.array([unflat("FeedbackLaw", name, _full(law, name, m), shape) for law in laws])
-        for name, shape in shapes.items()
-    }
-    streamed = any(law.step != t for law, t in zip(laws, known, strict=True))
+    rows = {name: in_turn(laws, partial(_field, name=name, shape=shape)) for name, shape in shapes.items()}
+    streamed = bool((in_turn(laws, lambda c: c.numbers("step")) != known).any())
     after = np.minimum(np.searchsorted(known, np.arange(steps)), len(known) - 1)
     before = np.where(known[after] > np.arange(steps), np.maximum(after - 1, 0), after)
     width = np.maximum(known[after] - known[before], 1)
@@ -121,7 +120,10 @@ def _tangent_places(part: StateDefinition, whole: StateDefinition) -> list[int]:
     ]
 
 
-def _full(law: Any, name: str, m: int) -> Any:
-    """A field of a law; a deterministic one may come without its covariance."""
-    values = getattr(law, name)
-    return np.zeros(m * m) if name == "covariance" and len(values) == 0 else values
+def _field(laws: Columns, name: str, shape: tuple[int, ...]) -> Array:
+    """A field (N, *shape) of some laws; deterministic ones may come without their covariance."""
+    values = laws.numbers(name).astype(np.float64)
+    if name == "covariance" and values.shape[1] == 0:
+        return np.zeros((len(values), *shape))
+    unflat("FeedbackLaw", name, values[0], shape)  # of one layout all are as long, or refused
+    return values.reshape(-1, *shape)

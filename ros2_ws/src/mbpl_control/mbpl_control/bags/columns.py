@@ -208,7 +208,7 @@ class Sorter:
         found = []
         for size, of_size in by_size.items():
             places = np.array(of_size)
-            table = np.frombuffer(b"".join([messages[i] for i in of_size]), np.uint8).reshape(-1, size or 1)
+            table = _table([messages[i] for i in of_size])
             untried = [layout for layout in self._known if layout.size == size]
             while places.size:
                 try:
@@ -229,8 +229,15 @@ class Sorter:
         return layout
 
 
+def _table(messages: Sequence[bytes]) -> NDArray[np.uint8]:
+    """Messages of one size, a message a row."""
+    return np.frombuffer(b"".join(messages), np.uint8).reshape(-1, len(messages[0]) or 1)
+
+
 def in_turn(columns: Sequence[Columns], of: Callable[[Columns], NDArray[Scalar]]) -> NDArray[Scalar]:
     """Something of every message (N, ...), in the order in which the messages came."""
+    if len(columns) == 1:
+        return of(columns[0])
     order = np.argsort(np.concatenate([c.places for c in columns]))
     out: NDArray[Scalar] = np.concatenate([of(c) for c in columns])[order]
     return out
@@ -240,3 +247,13 @@ def messages_in_turn(columns: Sequence[Columns], data: Sequence[bytes]) -> list[
     """The messages that can be read, in the order in which they came; `data` are those that were sorted."""
     layouts = {place: c.layout for c in columns for place in c.places.tolist()}
     return [Message(layouts[place], data[place]) for place in sorted(layouts)]
+
+
+def columns_of(messages: Sequence[Message]) -> list[Columns]:
+    """Messages that were sorted before, those of one layout together again."""
+    places: dict[Layout, list[int]] = defaultdict(list)
+    for place, message in enumerate(messages):
+        places[message._layout].append(place)
+    return [
+        Columns(layout, np.array(those), _table([messages[i]._data for i in those])) for layout, those in places.items()
+    ]

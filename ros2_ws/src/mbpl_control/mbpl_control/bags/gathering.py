@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mbpl_control.bags.columns import Columns, Sorter, in_turn, messages_in_turn
+from mbpl_control.bags.columns import Columns, Sorter, columns_of, in_turn, messages_in_turn
 from mbpl_control.bags.mcap_file import Recorded
 from mbpl_control.bags.types import typestore
 from mbpl_control.core.alignment import SAME_INSTANT, Stamps
@@ -145,9 +145,8 @@ class Gathering:
         )
         if not stamps:
             raise BagError(f"{self.path}: no command of '{controller}' between {begin} and {end} ns")
-        return np.array(stamps, dtype=np.int64), self._rows(
-            [self.commands[s, controller].values for s in stamps], "joint_commands"
-        )
+        found = columns_of([self.commands[s, controller] for s in stamps])
+        return np.array(stamps, dtype=np.int64), self._rows(found, "values", "joint_commands")
 
     def states_around(self, begin: int, end: int) -> tuple[Stamps, Array, Array]:
         """Stamps (N,), states (N, nx) and the robot's own (N, nq + nv) of a time, with one state before and after it.
@@ -158,16 +157,15 @@ class Gathering:
         stamps = np.array(sorted(self.states), dtype=np.int64)
         first = max(int(np.searchsorted(stamps, begin - SAME_INSTANT)) - 1, 0)
         last = int(np.searchsorted(stamps, end + SAME_INSTANT, side="right")) + 1
-        found = [self.states[int(s)] for s in stamps[first:last]]
-        x = self._rows([m.state for m in found], "state")
-        robot = [self._rows(values, "state") for values in ([m.position for m in found], [m.velocity for m in found])]
+        found = columns_of([self.states[int(s)] for s in stamps[first:last]])
+        x, *robot = (self._rows(found, field, "state") for field in ("state", "position", "velocity"))
         return stamps[first:last], x, np.hstack(robot)
 
-    def _rows(self, values: Sequence[Any], topic: str) -> Array:
-        sizes = sorted({len(v) for v in values})
+    def _rows(self, columns: Sequence[Columns], field: str, topic: str) -> Array:
+        sizes = sorted({c.numbers(field).shape[1] for c in columns})
         if len(sizes) != 1:
             raise BagError(f"{self.path}: {topic}: messages of {sizes or 'no'} numbers; must be of one size")
-        rows: Array = np.array(values, dtype=np.float64)
+        rows: Array = in_turn(columns, lambda c: c.numbers(field)).astype(np.float64)
         finite = np.isfinite(rows).all(axis=1)
         if not finite.all():
             raise BagError(f"{self.path}: {topic}: message {np.argmin(finite)} of the trial has a number not finite")

@@ -83,16 +83,15 @@ def step_means(knots: Stamps, stamps: Stamps, values: Array) -> tuple[Array, int
     A step in which nothing was stamped keeps the value before it, which stayed in force.
     """
     bounds = np.searchsorted(stamps, knots - SAME_INSTANT)
-    if (np.diff(bounds) == 1).all():
-        # one command a step, as laws that hold theirs are run in simulation
-        return np.array(values[bounds[0] : bounds[-1]]), 0
-    out, filled = np.empty((len(knots) - 1, values.shape[1])), 0
-    for t, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
-        if first == last:
-            out[t] = values[max(first - 1, 0)]
-            filled += 1
-            continue
-        part = values[first:last]
+    counts = np.diff(bounds)
+    stamped = counts > 0
+    # the last value before each step; the first one before there is any
+    out: Array = np.array(values[np.maximum(bounds[:-1] - 1, 0)])
+    if stamped.any():
+        first, within = bounds[:-1][stamped], values[: bounds[-1]]
+        means = np.add.reduceat(within, first) / counts[stamped, None]
         # a command that was held is kept to the bit, which a mean of many would not
-        out[t] = part[0] if (part == part[0]).all() else part.mean(axis=0)
-    return out, filled
+        changes = (within[first[0] :] != np.repeat(within[first], counts[stamped], axis=0)).any(axis=1)
+        held = ~np.logical_or.reduceat(changes, first - first[0])
+        out[stamped] = np.where(held[:, None], within[first], means)
+    return out, int((~stamped).sum())
