@@ -102,3 +102,21 @@ def test_of_a_torn_file_the_beginning_is_read_wherever_it_ends(tmp_path: Path, c
             with pytest.raises(BagError):
                 read(tmp_path / "b.mcap")
     assert counts == sorted(counts) and counts[-1] == COUNT
+
+
+@pytest.mark.parametrize("torn", [False, True], ids=["closed", "torn"])
+@pytest.mark.parametrize("chunked", [True, False], ids=["chunks", "no_chunks"])
+def test_a_file_with_bytes_changed_anywhere_is_read_or_refused(tmp_path: Path, chunked: bool, torn: bool) -> None:
+    content = write(tmp_path / "a.mcap", list(range(COUNT)), use_chunking=chunked).read_bytes()
+    rng, refused = np.random.default_rng(0), 0
+    for _ in range(300):
+        changed = bytearray(content)
+        for place in rng.integers(8, len(content), 4):
+            changed[place] = rng.integers(256)
+        (tmp_path / "b.mcap").write_bytes(changed)
+        try:
+            read(tmp_path / "b.mcap", torn)
+        except BagError as error:
+            assert str(tmp_path / "b.mcap") in str(error)
+            refused += 1
+    assert torn or refused > 100

@@ -48,8 +48,11 @@ class McapFile:
         self._schemas: dict[int, str] = {}
         self._channels: dict[int, tuple[str, str]] = {}
         self._told: int | None = None
-        with open(path, "rb") as stream:
-            self._pieces = self._walk(stream)
+        try:
+            with open(path, "rb") as stream:
+                self._pieces = self._walk(stream)
+        except OSError as error:
+            raise BagError(f"{path}: {error.strerror}") from error
 
     def blocks(self, kinds: Collection[str] | None) -> Iterator[list[Recorded]]:
         """The messages, some at a time, in the order of their arrival; of a torn file in that of the file.
@@ -107,26 +110,36 @@ class McapFile:
             after = at + _HEAD.size + length
             if after > end:
                 break
-            if code == CHUNK:
-                found.extend((_CHUNK.unpack(stream.read(_CHUNK.size))[0], at, after - at))
-            elif code == MESSAGE:
-                arrival = _MESSAGE.unpack(stream.read(_MESSAGE.size))[2]
-                if in_a_row and found[-1] < TOGETHER_BYTES:
-                    found[-3], found[-1] = min(found[-3], arrival), after - found[-2]
-                else:
-                    found.extend((arrival, at, after - at))
-            elif code in (SCHEMA, CHANNEL):
-                self._define(code, stream.read(length))
-            elif code == STATISTICS:
-                self._told = struct.unpack("<Q", stream.read(8))[0]
-            elif code == FOOTER:
-                stream.seek(after)
-                closed = stream.read(len(MAGIC)) == MAGIC
+            try:
+                closed = self._note(stream, code, at, after, found, in_a_row)
+            except (struct.error, ValueError, KeyError) as error:
+                if self._torn:
+                    break
+                raise BagError(f"{self._path}: its record at byte {at} is damaged: {error!r}") from error
             in_a_row, at = code == MESSAGE, after
         if not closed and not self._torn:
             raise BagError(f"{self._path}: ends at byte {end}, in the middle of something")
         pieces = np.frombuffer(found, np.uint64).reshape(-1, 3) if found else np.zeros((0, 3), np.uint64)
         return pieces if self._torn else pieces[np.argsort(pieces[:, 0], kind="stable")]
+
+    def _note(self, stream: BinaryIO, code: int, at: int, after: int, found: array[int], in_a_row: bool) -> bool:
+        """Take what the walk needs of a record whose content comes next; whether it is the last one."""
+        if code == CHUNK:
+            found.extend((_CHUNK.unpack(stream.read(_CHUNK.size))[0], at, after - at))
+        elif code == MESSAGE:
+            arrival = _MESSAGE.unpack(stream.read(_MESSAGE.size))[2]
+            if in_a_row and found[-1] < TOGETHER_BYTES:
+                found[-3], found[-1] = min(found[-3], arrival), after - found[-2]
+            else:
+                found.extend((arrival, at, after - at))
+        elif code in (SCHEMA, CHANNEL):
+            self._define(code, stream.read(after - at - _HEAD.size))
+        elif code == STATISTICS:
+            self._told = struct.unpack("<Q", stream.read(8))[0]
+        elif code == FOOTER:
+            stream.seek(after)
+            return stream.read(len(MAGIC)) == MAGIC
+        return False
 
     def _messages(self, content: bytes) -> Iterator[Recorded]:
         at, end = 0, len(content)
