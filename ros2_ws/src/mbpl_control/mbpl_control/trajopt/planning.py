@@ -26,6 +26,7 @@ def task_options(task: Task, **changes: Any) -> ILQROptions:
         "cost_tolerance": p.cost_tolerance,
         "gradient_tolerance": p.gradient_tolerance,
         "hessian": p.hessian,
+        "form": p.form,
         "regularization": p.regularization,
     }
     return ILQROptions(**{**values, **changes})
