@@ -119,7 +119,8 @@ def test_the_pass_is_the_dense_one_on_the_same_quadratic_problem(robot, dynamics
     q = reach(robot, action=0.05).quadratize(now.states, now.actions, "gauss_newton")
     _, whole = inverse.along(now.states, inverse.accelerations(now.states))
     diagonal = np.einsum("tii->ti", q.luu).copy()
-    gains, feedforward, told = inverse.backward(mu, whole, q.lx, q.lu, q.lxx, diagonal)
+    slopes = inverse.slopes(whole, q.lx, q.lu)
+    gains, feedforward, told = inverse.backward(mu, whole, slopes, slopes, q.lxx, diagonal)
     # the same by matrices: A, B of the sum, and the cost by (q, v, a) through the effort
     eye, none = np.eye(3), np.zeros((3, 3))
     a = np.block([[eye, DT * eye], [none, eye]])
@@ -164,7 +165,8 @@ def test_a_cost_of_the_action_that_is_not_convex_fails_at_its_step(robot, dynami
     _, whole = inverse.along(now.states, inverse.accelerations(now.states))
     diagonal = np.einsum("tii->ti", q.luu).copy()
     diagonal[11] = -1e6
-    assert inverse.backward(0.0, whole, q.lx, q.lu, q.lxx, diagonal)[2][0] == 11
+    slopes = inverse.slopes(whole, q.lx, q.lu)
+    assert inverse.backward(0.0, whole, slopes, slopes, q.lxx, diagonal)[2][0] == 11
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -191,6 +193,31 @@ def test_both_forms_and_the_bindings_end_at_one_optimum_with_one_law(robot, dyna
         np.testing.assert_allclose(result.q_uu, reference.q_uu, rtol=1e-3, atol=1e-5)
         np.testing.assert_allclose(dynamics.rollout(start, result.actions), result.states, atol=1e-9)
     assert "s by inverse dynamics: cost" in found["inverse"].summary()
+
+
+def iterations(dynamics, cost: SumCost, learning: bool) -> int:
+    """Whole steps until the gradient is below 1e-7; the slope each law tells is held against the cost's own."""
+    form = InverseForm(dynamics.inverse, ForwardForm(dynamics, cost, ILQROptions(), Clock()))
+    now = Trajectory(dynamics.rollout(np.zeros(6), np.zeros((STEPS, 3))), np.zeros((STEPS, 3)), np.zeros(STEPS + 1))
+    now.costs = cost.evaluate(now.states, now.actions)
+    for k in range(100):
+        law = form.backward(now, 0.0)
+        if law.gradient_norm < 1e-7:
+            return k
+        plus, minus, whole = (form.attempt(now, law, np.array([s]), True)[0] for s in (1e-4, -1e-4, 1.0))
+        assert law.linear == pytest.approx((plus.cost - minus.cost) / 2e-4, rel=1e-4, abs=1e-9)
+        now = whole
+        if not learning:
+            form._secants.forget()
+            form._last = None, 0.0
+    raise AssertionError("no end in 100 steps")
+
+
+def test_what_steps_have_shown_of_the_curvature_shortens_the_way(robot, dynamics) -> None:
+    costs = [reach(robot, target) for target in ((0.6, 0.35, 0.05), (0.75, 0.2, 0.1), (0.5, 0.4, 0.2))]
+    by_learning, without = ([iterations(dynamics, c, learning) for c in costs] for learning in (True, False))
+    assert all(a <= b for a, b in zip(by_learning, without, strict=True))
+    assert sum(by_learning) < sum(without)
 
 
 def test_where_an_effort_meets_a_limit_the_search_goes_on_with_the_effort_as_the_control(robot, dynamics) -> None:

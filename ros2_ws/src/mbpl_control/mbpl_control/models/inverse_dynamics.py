@@ -67,16 +67,28 @@ class InverseDynamics:
         self._module.lead(*given, size, self._h, new_states, new_accelerations)
         return new_states, new_accelerations
 
+    def slopes(self, jacobians: Array, lx: Array, lu: Array) -> Array:
+        """First derivatives (T+1, 3n) of a cost by (q, v, a): l_z + Gᵀ l_u, and l_x at the end.
+
+        Args:
+            jacobians: G = ∂τ/∂(q, v, a) as `along` gives it.
+            lx: (T+1, 2n).
+            lu: by the efforts (T, n).
+        """
+        out = np.empty((len(lx), 3 * self.size))
+        self._module.slopes_along(plain(jacobians), plain(lx), plain(lu), out)
+        return out
+
     def backward(
-        self, mu: float, jacobians: Array, lx: Array, lu: Array, lxx: Array, luu: Array
+        self, mu: float, jacobians: Array, slopes: Array, aims: Array, lxx: Array, luu: Array
     ) -> tuple[Array, Array, Array]:
         """The Riccati recursion with the acceleration as the control: `codegen.inverse_drivers.inverse_backward`.
 
         Args:
             mu: regularisation μ ≥ 0.
             jacobians: ∂τ/∂(q, v, a) as `along` gives them.
-            lx: (T+1, 2n).
-            lu: by the efforts (T, n).
+            slopes: (T+1, 3n).
+            aims: what the law goes down in their place (T+1, 3n).
             lxx: (T+1, 2n, 2n).
             luu: diagonal (T, n).
 
@@ -85,8 +97,8 @@ class InverseDynamics:
             definite or −1, and `linear`, `quadratic` and `gradient_norm` of `trajopt.riccati.Backward`, the last per
             unit of effort.
         """
-        steps, n = lu.shape
+        steps, n = luu.shape
         gains, feedforward, told = np.empty((steps, n, 2 * n)), np.empty((steps, n)), np.empty(4)
-        arrays = (plain(each) for each in (jacobians, lx, lu, lxx, luu))
+        arrays = (plain(each) for each in (jacobians, slopes, aims, lxx, luu))
         self._module.inverse_backward(mu, self._h, *arrays, self._driven, gains, feedforward, told)
         return gains, feedforward, told

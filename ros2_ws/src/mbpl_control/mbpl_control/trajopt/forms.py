@@ -17,8 +17,11 @@ from mbpl_control.models.dynamics import Dynamics
 from mbpl_control.models.inverse_dynamics import InverseDynamics
 from mbpl_control.trajopt.options import ILQROptions
 from mbpl_control.trajopt.riccati import Backward, backward_pass
+from mbpl_control.trajopt.secants import Secants
 
 _NONE = np.zeros(0)
+#: Near the end is where a step lowers the cost by less than this fraction of 1 + |cost|.
+NEAR = 1e-2
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Trajectory:
         quadratic: of the cost.
         accelerations: (T, n), of the inverse form.
         jacobians: ∂τ/∂(q, v, a), of the inverse form.
+        slopes: of the cost by (q, v, a) (T+1, 3n), of the inverse form.
     """
 
     states: Array
@@ -42,6 +46,7 @@ class Trajectory:
     quadratic: Quadratization | None = None
     accelerations: Array | None = None
     jacobians: Array | None = None
+    slopes: Array | None = None
 
     @property
     def cost(self) -> float:
@@ -78,6 +83,10 @@ class Form(Protocol):
     name: str
     batch: int
 
+    @property
+    def knows_curvature(self) -> bool:
+        """Whether laws are of the right length as they are: what the quadratic model leaves out was learned."""
+
     def backward(self, now: Trajectory, mu: float) -> Backward:
         """Law and expectations around a trajectory, whose expansion is made if it is not there yet."""
 
@@ -92,6 +101,7 @@ class ForwardForm:
     """The effort, or whatever the action is, as the control: A and B of the model; limits by `riccati.box_qp`."""
 
     name = "forward dynamics"
+    knows_curvature = False
 
     def __init__(self, dynamics: Dynamics, cost: Cost, options: ILQROptions, clock: Clock) -> None:
         """Keep the problem."""
@@ -139,6 +149,10 @@ class InverseForm:
 
     The dynamics are linear, so no second derivatives of theirs are left out; the cost of the effort is one of
     τ(q, v, a), expanded by its first derivatives. Gains and gradients are those of the acceleration.
+
+    Near the end, what that expansion leaves out is learned from the steps themselves (`secants.Secants`): displacements
+    of trajectories of linear dynamics add up, so that the backward pass can stand for the first guess of the inverse
+    Hessian of a quasi-Newton method.
     """
 
     name = "inverse dynamics"
@@ -147,6 +161,14 @@ class InverseForm:
     def __init__(self, inverse: InverseDynamics, forward: ForwardForm) -> None:
         """Keep the problem, which is that of the forward form."""
         self._inverse, self._forward = inverse, forward
+        self._secants = Secants()
+        #: the trajectory of the last law, and its regularisation
+        self._last: tuple[Trajectory | None, float] = None, 0.0
+
+    @property
+    def knows_curvature(self) -> bool:
+        """See `Form.knows_curvature`."""
+        return len(self._secants) > 0
 
     def backward(self, now: Trajectory, mu: float) -> Backward:
         """See `Form.backward`."""
@@ -159,9 +181,20 @@ class InverseForm:
                     now.quadratic = self._quadratize(now.states, now.actions)
         with clock.timed("backward"):
             q = now.quadratic
+            if now.slopes is None:
+                now.slopes = inverse.slopes(now.jacobians, q.lx, q.lu)
+            self._learn(now, mu)
             diagonal = np.ascontiguousarray(np.einsum("tii->ti", q.luu))
-            gains, feedforward, told = inverse.backward(mu, now.jacobians, q.lx, q.lu, q.lxx, diagonal)
-        failed_at, linear, quadratic, gradient_norm = told.tolist()
+            aims, shares = self._secants.aims(now.slopes)
+            gains, feedforward, told = inverse.backward(mu, now.jacobians, now.slopes, aims, q.lxx, diagonal)
+            failed_at, linear, quadratic, gradient_norm = told.tolist()
+            if shares and failed_at < 0:
+                along = inverse.lead(now.states, now.accelerations, feedforward, gains, 1.0)
+                more = self._secants.rest(_place(*along) - _place(now.states, now.accelerations), shares)
+                n = inverse.size
+                feedforward += more[:-1, 2 * n :] - np.einsum("tij,tj->ti", gains, more[:-1, : 2 * n])
+                linear += float(np.vdot(now.slopes, more))
+                quadratic = -0.5 * linear
         return Backward(
             int(failed_at), gains, feedforward, _NONE, _NONE, _NONE, _NONE, linear, quadratic, gradient_norm
         )
@@ -181,12 +214,39 @@ class InverseForm:
             quadratic = self._quadratize(states, actions)
         return [Trajectory(states, actions, quadratic.value, None, quadratic, accelerations, jacobians)]
 
+    def _learn(self, now: Trajectory, mu: float) -> None:
+        """What the step that led here showed of the curvature; nothing while steps still change much."""
+        (last, before), self._last = self._last, (now, mu)
+        if last is None:
+            return
+        if last is now:
+            if mu > before:
+                # a step by them was not taken, and it is for the regularisation now to find one that is
+                self._secants.forget()
+            return
+        if last.cost - now.cost > NEAR * (1.0 + abs(now.cost)):
+            self._secants.forget()
+            return
+        assert last.accelerations is not None and now.accelerations is not None  # noqa: S101 - expanded before
+        step = _place(now.states, now.accelerations) - _place(last.states, last.accelerations)
+        assert last.slopes is not None and now.slopes is not None  # noqa: S101 - expanded before
+        self._secants.add(step, now.slopes - last.slopes)
+
     def meets_limit(self, actions: Array) -> bool:
         """Whether an effort (T, m) is at a limit or beyond."""
         return bool(((actions <= self._forward.low) | (actions >= self._forward.high)).any())
 
     def _quadratize(self, states: Array, actions: Array) -> Quadratization:
         return self._forward.cost.quadratize(states, actions, self._forward._hessian)
+
+
+def _place(states: Array, accelerations: Array) -> Array:
+    """A trajectory as one array (T+1, 3n); nothing is accelerated at its last state."""
+    n = accelerations.shape[1]
+    out = np.zeros((len(states), 3 * n))
+    out[:, : 2 * n] = states
+    out[:-1, 2 * n :] = accelerations
+    return out
 
 
 def choose(

@@ -10,7 +10,7 @@ from mbpl_control.core.errors import InvalidFieldError, SolverError
 from mbpl_control.core.validation import Array, float_array
 from mbpl_control.costs.cost import Cost
 from mbpl_control.models.dynamics import Dynamics
-from mbpl_control.trajopt.forms import Clock, Form, Trajectory, choose
+from mbpl_control.trajopt.forms import NEAR, Clock, Form, Trajectory, choose
 from mbpl_control.trajopt.options import ILQROptions
 from mbpl_control.trajopt.result import ILQRResult, Iteration
 from mbpl_control.trajopt.riccati import Backward
@@ -19,8 +19,6 @@ from mbpl_control.trajopt.riccati import Backward
 SMALLER_STEPS = 0.5 ** np.arange(0, 11)
 #: The first step size stays within these bounds near the end, and is 1 before; of 2 the model would expect nothing.
 FIRST_STEP = (0.5, 1.8)
-#: Near the end is where a step lowers the cost by less than this fraction of 1 + |cost|.
-NEAR = 1e-2
 #: A model may promise this many times the cost tolerance when the search ends on a small change of the cost.
 LITTLE = 10.0
 _FACTOR = 1.6
@@ -203,9 +201,10 @@ class _Search:
     def _step(self, backward: Backward) -> Iteration:
         """Take the largest step that keeps its promise, if there is one."""
         before = self.now.cost
-        sizes = SMALLER_STEPS[SMALLER_STEPS < self.first_step]
+        first = 1.0 if self.form.knows_curvature else self.first_step
+        sizes = SMALLER_STEPS[SMALLER_STEPS < first]
         batch = self.form.batch
-        batches = [np.array([self.first_step])] + [sizes[i : i + batch] for i in range(0, len(sizes), batch)]
+        batches = [np.array([first])] + [sizes[i : i + batch] for i in range(0, len(sizes), batch)]
         for tried, part in enumerate(batches):
             found = self.form.attempt(self.now, backward, part, tried == 0 and self.confident)
             if found is None:

@@ -103,12 +103,30 @@ def lead(
             new_states[t + 1, i] = new_states[t, i] + h * v
 
 
+def slopes_along(jacobians: Any, lx: Any, lu: Any, slopes: Any) -> None:
+    """First derivatives of the cost by (q, v, a) at each step: l_z + Gᵀ l_u.
+
+    Args:
+        jacobians: G (T, n, WIDTH).
+        lx: (T+1, 2n).
+        lu: by the efforts (T, n).
+        slopes: (T+1, 3n) is filled; nothing is accelerated at the last.
+    """
+    for t in range(len(lx)):
+        for j in range(3 * N):
+            slopes[t, j] = lx[t, j] if j < 2 * N else 0.0
+    for t in range(len(lu)):
+        for k in range(N):
+            for j in range(3 * N):
+                slopes[t, j] += lu[t, k] * jacobians[t, k, j]
+
+
 def inverse_backward(
     mu: float,
     h: float,
     jacobians: Any,
-    lx: Any,
-    lu: Any,
+    slopes: Any,
+    aims: Any,
     lxx: Any,
     luu: Any,
     driven: Any,
@@ -118,18 +136,16 @@ def inverse_backward(
 ) -> None:
     r"""The Riccati recursion of `trajopt.riccati.backward_pass` with the acceleration as the control, without limits.
 
-    The cost by (q, v, a), G = ∂τ/∂(q, v, a), to the second order without second derivatives of τ:
-
-        l_z + Gᵀ l_u        l_zz + Gᵀ diag(l_uu) G
-
+    The cost by (q, v, a), G = ∂τ/∂(q, v, a), has second derivatives l_zz + Gᵀ diag(l_uu) G without those of τ,
     and with L Lᵀ = Q_aa, Z = L⁻¹ Q_ax:  V_xx = Q_xx − Zᵀ Z.
 
     Args:
         mu: regularisation, as there: V_xx' + μI wherever k and K are computed.
         h: s of a step.
         jacobians: G (T, n, WIDTH).
-        lx: (T+1, 2n).
-        lu: (T, n).
+        slopes: first derivatives of the cost by (q, v, a), as `slopes_along` gives them (T+1, 3n).
+        aims: what the law is to go down in their place (T+1, 3n): they, or what is left of them when what earlier steps
+            showed of the curvature has been taken off.
         lxx: (T+1, 2n, 2n).
         luu: diagonal (T, n).
         driven: (n,) the joint of each effort.
@@ -138,7 +154,7 @@ def inverse_backward(
         told: (4,) is filled: step whose Q_aa was not positive definite, or −1; `linear`, `quadratic` and
             `gradient_norm`, the last per unit of effort, as of `riccati.Backward`.
     """
-    steps = len(lu)
+    steps = len(luu)
     s, square = np.zeros((WIDTH, WIDTH)), np.zeros((SIDE, SIDE))
     weighed = np.zeros((N, WIDTH))
     # only its blocks qq, qv and vv are kept
@@ -148,9 +164,9 @@ def inverse_backward(
     right, side, gain = np.zeros((N, SIDE)), np.zeros((N, SIDE)), np.zeros((N, SIDE))
     factor, undone, inertia = np.empty((N, N)), np.zeros((N, N)), np.empty((N, N))
     vx, adjoint = np.empty(2 * N), np.empty(2 * N)
-    gx, gz, pull = np.empty(2 * N), np.empty(WIDTH), np.empty(N)
+    pull = np.empty(N)
     for i in range(2 * N):
-        vx[i] = adjoint[i] = lx[steps, i]
+        vx[i], adjoint[i] = aims[steps, i], slopes[steps, i]
         for j in range(2 * N):
             p[i, j] = lxx[steps, i, j]
     linear = quadratic = norm = 0.0
@@ -158,12 +174,7 @@ def inverse_backward(
     for t in range(steps - 1, -1, -1):
         g = jacobians[t]
         # the cost of the step by z = (q, v, a)
-        for i in range(WIDTH):
-            gz[i] = 0.0
         for k in range(N):
-            u = lu[t, k]
-            for j in range(WIDTH):
-                gz[j] += u * g[k, j]
             f = luu[t, k]
             for j in range(WIDTH):
                 weighed[k, j] = f * g[k, j]
@@ -183,8 +194,8 @@ def inverse_backward(
             right[i, i] += step
             right[i, N + i] += mu * h + h * step
             factor[i, i] += step + h * h * step + 1e-6 * mu
-            right[i, 2 * N] = gz[2 * N + i] + h * (h * vx[i] + vx[N + i])
-            pull[i] = gz[2 * N + i] + h * (h * adjoint[i] + adjoint[N + i])
+            right[i, 2 * N] = aims[t, 2 * N + i] + h * (h * vx[i] + vx[N + i])
+            pull[i] = slopes[t, 2 * N + i] + h * (h * adjoint[i] + adjoint[N + i])
         if not cholesky(factor):
             told[0] = t
             return
@@ -200,17 +211,14 @@ def inverse_backward(
             feedforward[t, i] = k
             linear += k * pull[i]
             # the gradient at V_x, k_i the solution with regularisation: ½ kᵀ Q_aa k + kᵀ Q_a without it
-            q = gz[2 * N + i] + h * (h * vx[i] + vx[N + i])
+            q = aims[t, 2 * N + i] + h * (h * vx[i] + vx[N + i])
             quadratic += 0.5 * k * q - 0.5 * own * k * k
         # value and adjoint of this state
         for i in range(N):
-            gx[i] = lx[t, i] + gz[i]
-            gx[N + i] = lx[t, N + i] + gz[N + i]
-        for i in range(N - 1, -1, -1):
-            a, b = vx[i], adjoint[i]
-            vx[N + i] = gx[N + i] + h * a + vx[N + i]
-            adjoint[N + i] = gx[N + i] + h * b + adjoint[N + i]
-            vx[i], adjoint[i] = gx[i] + a, gx[i] + b
+            vx[N + i] += aims[t, N + i] + h * vx[i]
+            adjoint[N + i] += slopes[t, N + i] + h * adjoint[i]
+            vx[i] += aims[t, i]
+            adjoint[i] += slopes[t, i]
         for i in range(N):
             z = side[i, 2 * N]
             k = gain[i, 2 * N]

@@ -33,6 +33,7 @@ SIGNATURES: Mapping[str, str] = {
     "efforts_along": "void(float64[:,::1], float64[:,::1], int64[::1], float64, float64[:,::1], float64[:,:,::1])",
     "lead": "void(float64[:,::1], float64[:,::1], float64[:,::1], float64[:,:,::1], float64, float64, float64[:,::1], "
     "float64[:,::1])",
+    "slopes_along": "void(float64[:,:,::1], float64[:,::1], float64[:,::1], float64[:,::1])",
     "inverse_backward": "void(float64, float64, float64[:,:,::1], float64[:,::1], float64[:,::1], float64[:,:,::1], "
     "float64[:,::1], int64[::1], float64[:,:,::1], float64[:,::1], float64[::1])",
 }
