@@ -76,7 +76,7 @@ bench-bags: setup
 
 bench-ilqr: setup
 	@$(SETUP) crocoddyl
-	@$(IN_ENV) python bench/ilqr.py
+	@$(IN_ENV) python bench/ilqr.py $(BENCH_ARGS)
 
 bench-loop: setup
 	@$(IN_ENV) python bench/loop.py

@@ -1,7 +1,7 @@
 """The peer of `bench/ilqr.py`, in an environment of its own: Crocoddyl's FDDP on the same problem.
 
 Reads one JSON request a line from standard input and answers each with one JSON line, so that the two solvers can take
-turns within one run.
+turns within one run. A request names the file of its problem, which is read when it is first named.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pinocchio
 
 
 class Peer:
-    """The problem that `bench/ilqr.py` writes down, built from Crocoddyl's own parts."""
+    """A problem that `bench/ilqr.py` writes down, built from Crocoddyl's own parts."""
 
     def __init__(self, p: dict[str, Any]) -> None:
         """Build the shooting problem and the solver."""
@@ -99,13 +99,16 @@ class Peer:
 
 def main() -> None:
     """Answer requests until standard input ends."""
-    with open(sys.argv[1], encoding="utf-8") as stream:
-        peer = Peer(json.load(stream))
+    peers: dict[str, Peer] = {}
     print(json.dumps({"name": "Crocoddyl", "version": crocoddyl.__version__, "pinocchio": pinocchio.__version__}))
     sys.stdout.flush()
     for line in sys.stdin:
         request = json.loads(line)
-        answer = getattr(peer, request["do"])(*request.get("with", []))
+        file = request["problem"]
+        if file not in peers:
+            with open(file, encoding="utf-8") as stream:
+                peers[file] = Peer(json.load(stream))
+        answer = getattr(peers[file], request["do"])(*request.get("with", []))
         print(json.dumps(answer))
         sys.stdout.flush()
 
