@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from scipy.linalg import solve_discrete_are
 
 from mbpl_control.core.errors import InvalidFieldError
@@ -87,6 +88,17 @@ def test_every_method_comes_near_the_best_feedback_there_is(name: str) -> None:
     learner.advance()
     assert learner.steps == 260
     assert mean_return(learner.act) > best + 0.1 * (nothing - best)
+
+
+def test_critics_begin_with_the_value_of_what_exploring_was_paid_for_ever() -> None:
+    states, found = torch.linspace(-1.0, 1.0, 5)[:, None], []
+    for guess in (False, True):
+        options = replace(FAST, turn=60, updates=1, guess=guess, sac=replace(FAST.sac, learning_rate=1e-12))
+        learner = SacLearner(problem(), 0, options)
+        learner.advance()
+        found.append(learner.agent.soft_values(states).numpy())
+    paid = learner.real.batch(learner.real.newest(60)).rewards.mean()
+    assert found[1] - found[0] == pytest.approx(float(paid) / (1.0 - 0.8), abs=1e-5)
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:

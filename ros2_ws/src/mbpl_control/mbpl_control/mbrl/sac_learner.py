@@ -34,6 +34,7 @@ class LearnerOptions:
         capacity: real transitions that are kept.
         sac: of actor and critics.
         branches: imagined transitions that batches are mixed with; none when None.
+        guess: whether critics begin with the value of what exploring was paid, for ever: mean reward / (1 − γ).
         horizon: H imagined steps that targets look ahead; see `ValueExpansion`.
         model_every: steps between two times that the model learns.
         ensemble: of the model.
@@ -49,6 +50,7 @@ class LearnerOptions:
     capacity: int = 10**6
     sac: SacOptions = field(default_factory=SacOptions)
     branches: BranchOptions | None = None
+    guess: bool = True
     horizon: int = 0
     model_every: int = 100
     ensemble: EnsembleOptions = field(default_factory=EnsembleOptions)
@@ -65,7 +67,7 @@ METHODS = {
     "SAC": LearnerOptions(),
     "MBA": LearnerOptions(branches=BranchOptions(RolloutLength(5, 5), newest=500, real_share=1.0 / 6.0)),
     "MVE": LearnerOptions(horizon=3),
-    "MBPO": LearnerOptions(branches=BranchOptions(RolloutLength(1, 5, 500, 1500))),
+    "MBPO": LearnerOptions(branches=BranchOptions(RolloutLength(10, 10))),
 }
 
 
@@ -163,6 +165,9 @@ class SacLearner(StepLearner):
             states = self.real.newest(len(self.real))[:, : self.problem.n]
             self.agent.standardise(states.mean(axis=0), states.std(axis=0))
             self._next_standard = 2 * self.steps
+            if not self.agent.updates and self.options.guess:
+                rewards = self.real.batch(self.real.newest(len(self.real))).rewards
+                self.agent.begin_at(float(rewards.mean()) / (1.0 - self.options.sac.discount))
         if self.dynamics is not None and since % self.options.model_every == 0:
             fresh = self.real.batch(self.real.newest(self.steps - self._modelled))
             parts = (part.numpy() for part in (fresh.states, fresh.actions, fresh.successors))
