@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Set up all that `make` needs, once, inside this repository; run again, it does only what is due.
 
-    tools/setup.py               the virtual environment .venv and the built workspace
+    tools/setup.py               the virtual environment .venv, the built workspace, the kernels of its robots
     tools/setup.py crocoddyl     .venv-crocoddyl, the peer that `make bench-ilqr` measures against
     tools/setup.py docs          .venv-docs, what `make docs` builds the pages with
     tools/setup.py lerobot       .venv-lerobot, whose own loader `make test-lerobot` reads our data sets with
@@ -30,6 +30,8 @@ from mbpl_setup.steps import Log, Runner, SetupError, Step
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".setup"
 VENV = ROOT / ".venv"
+#: The variables that tools/env.sh sources.
+SHELL = STATE / "environment.sh"
 #: Environments of their own, with what each is for: crocoddyl needs another Pinocchio, lerobot another torch, and the
 #: pages need no ROS.
 APART = {"crocoddyl": "Crocoddyl", "docs": "MkDocs", "lerobot": "LeRobot"}
@@ -51,6 +53,10 @@ PIP_REMEDY = (
 BUILD_REMEDY = (
     "See above what the compiler or colcon says, then run the same command again. `make clean` starts afresh."
 )
+KERNELS_REMEDY = (
+    "nothing, if need be: set-up goes on, and planners start on Pinocchio's bindings, which are slower, and say so.\n"
+    "`mbpl compile --all` in a shell of tools/env.sh tries again, and so does the next run of make."
+)
 
 
 def main() -> int:
@@ -64,9 +70,7 @@ def main() -> int:
         else:
             {"workspace": set_up_workspace, "clean": clean}[what]()
     except SetupError as error:
-        print(f"\n{error}", file=sys.stderr)
-        if error.remedy:
-            print(f"\nWhat to do: {error.remedy}", file=sys.stderr)
+        print(f"\n{error.told()}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted. Steps that are done stay done; run it again to continue.", file=sys.stderr)
@@ -75,7 +79,7 @@ def main() -> int:
 
 
 def set_up_workspace() -> None:
-    """Environment, ROS where none is sourced, libraries, built packages, and the file that tools/env.sh sources."""
+    """Environment, ROS where none is sourced, libraries, packages, the file that tools/env.sh sources, kernels."""
     environment = Environment(VENV, sourced_ros(os.environ))
     environ = without_own_installs(os.environ)
     with one_at_a_time():
@@ -89,11 +93,12 @@ def set_up_workspace() -> None:
             environment.python,
         )
         steps = [create, *environment_steps(environment, environ), *build_steps(environment, environ)]
+        steps.append(kernels_step(environment, environ))
         if not all(map(runner.done, steps)):
             check_machine(environment)
         if runner.run(steps):
             print("Set-up is complete. `source tools/env.sh` gives a shell in which ros2 and mbpl work.")
-        environment.write_shell(STATE / "environment.sh")
+        environment.write_shell(SHELL)
 
 
 def create_environment(environment: Environment, runner: Runner, log: Log) -> None:
@@ -148,6 +153,21 @@ def build_steps(environment: Environment, environ: Mapping[str, str]) -> list[St
         )
 
     return [build(package) for package in workspace.packages(ROOT)]
+
+
+def kernels_step(environment: Environment, environ: Mapping[str, str]) -> Step:
+    """The step that compiles the dynamics of the robots that ship; what was compiled before is only loaded."""
+
+    def action(log: Log) -> None:
+        environment.write_shell(SHELL)
+        log.run(["bash", "-c", "source tools/env.sh && exec mbpl compile --all"], environ, ROOT)
+
+    models = ROOT / "ros2_ws/src/mbpl_control/mbpl_control/models"
+    inputs = [base_python(), (REQUIREMENTS / "mbpl.txt").read_text()]
+    inputs += [workspace.source_hash(directory) for directory in (models, ROOT / "sim/models", ROOT / "sim/tasks")]
+    product = environment.compiled_code / "mbpl_kernels"
+    title = "kernels of the robots that ship (a minute or two)"
+    return Step("kernels", title, inputs, action, KERNELS_REMEDY, product, needed=False)
 
 
 def set_up_apart(name: str) -> None:

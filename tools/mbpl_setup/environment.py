@@ -35,11 +35,15 @@ class Environment:
         """Its interpreter."""
         return self.venv / "bin" / "python"
 
+    @property
+    def compiled_code(self) -> Path:
+        """Where numba keeps what it compiled: not beside the installed sources, where a build would throw it away."""
+        return self.venv.parent / ".setup" / "numba"
+
     def variables(self) -> dict[str, str]:
         """Variables to set, besides those in `prepended`."""
         values = {"VIRTUAL_ENV": str(self.venv), "MBPL_SETUP": self.ros}
-        # Not beside the installed sources, where each build of the package would throw it away.
-        values["NUMBA_CACHE_DIR"] = str(self.venv.parent / ".setup" / "numba")
+        values["NUMBA_CACHE_DIR"] = str(self.compiled_code)
         if self.ros == "wheels":
             # The wheels restart every Python to set LD_LIBRARY_PATH, unless told that it is set.
             values["_ROS_WHEELS_BOOTSTRAP_COMPLETE"] = "1"

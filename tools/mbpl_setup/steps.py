@@ -27,6 +27,10 @@ class SetupError(Exception):
         super().__init__(reason)
         self.remedy = remedy
 
+    def told(self) -> str:
+        """What the user reads."""
+        return "\n\n".join([str(self), f"What to do: {self.remedy}"] if self.remedy else [str(self)])
+
 
 @dataclass(frozen=True)
 class Step:
@@ -39,6 +43,7 @@ class Step:
         action: does it; is given the log.
         remedy: what to try when it fails.
         product: what it makes; it runs again when that is gone.
+        needed: whether the set-up ends when it fails; otherwise that is told, and it runs again the next time.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Step:
     action: Callable[[Log], None]
     remedy: str = ""
     product: Path | None = None
+    needed: bool = True
 
     def fingerprint(self) -> str:
         """Hash of the inputs."""
@@ -121,7 +127,7 @@ class Runner:
         """Run what is due; true when anything was.
 
         Raises:
-            SetupError: a step failed. Those before it are done and will not run again.
+            SetupError: a step that is needed failed. Those before it are done and will not run again.
         """
         ran = False
         for number, step in enumerate(steps, start=1):
@@ -155,7 +161,11 @@ class Runner:
                 step.action(log)
         except SetupError as error:
             print(f"{label}: FAILED after {time.monotonic() - start:.0f} s", flush=True)
-            raise SetupError(self._explain(step, log, error), error.remedy or step.remedy) from error
+            explained = SetupError(self._explain(step, log, error), error.remedy or step.remedy)
+            if step.needed:
+                raise explained from error
+            print(explained.told(), file=sys.stderr, flush=True)
+            return
         print(f"{label}: done in {time.monotonic() - start:.0f} s", flush=True)
         self._stamp(step.name).write_text(step.fingerprint())
 

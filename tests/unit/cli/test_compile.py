@@ -63,6 +63,8 @@ def test_a_robot_is_compiled_once_and_modelled_by_its_kernels_from_then_on(mbpl,
     assert "mbpl compile" in why_not_generated(robot)
     code, out, _ = mbpl("--robot", "swing.xml")
     assert code == 0 and "swing.xml: compiled in" in out and str(tmp_path / "cache") in out
+    # where there is no terminal to show a bar on, what is begun
+    assert "swing.xml (1 of 1): generating" in out and "swing.xml (1 of 1): compiling linearize" in out
     assert why_not_generated(robot) == ""
     assert isinstance(rigid_dynamics(robot, 0.01), GeneratedDynamics)
     code, out, _ = mbpl("--robot", "swing.xml", "--json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,17 @@ def test_after_a_failure_the_set_up_continues_at_the_step_that_failed(tmp_path: 
     assert done == ["one"]
     Runner(tmp_path).run([recording("one", done), recording("two", done), recording("three", done)])
     assert done == ["one", "two", "three"]
+
+
+def test_a_step_that_is_not_needed_tells_of_its_failure_lets_the_others_run_and_is_due_again(tmp_path, capsys) -> None:
+    done: list[str] = []
+    extra = replace(failing("kernels", "print('no space left'); raise SystemExit(3)"), needed=False)
+    runner = Runner(tmp_path)
+    assert runner.run([recording("one", done), extra, recording("two", done)])
+    assert done == ["one", "two"] and not runner.done(extra)
+    printed = capsys.readouterr()
+    assert "[2/3] kernels: FAILED" in printed.out
+    assert "no space left" in printed.err and "code 3" in printed.err and "What to do: buy a disk" in printed.err
 
 
 def test_a_failure_names_the_step_the_exit_code_the_end_of_the_log_and_the_remedy(tmp_path: Path) -> None:

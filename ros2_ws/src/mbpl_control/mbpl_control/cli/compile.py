@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -51,15 +52,11 @@ def compile_kernels(robot: str | None, task: str | None, everything: bool, as_js
         if all(library.path_of(tree) != library.path_of(other) for other in trees.values()):
             trees[name] = tree
     seconds: dict[str, float] = {}
-    for name, tree in trees.items():
+    for number, (name, tree) in enumerate(trees.items(), start=1):
         known = library.is_compiled(tree)
         begin = time.perf_counter()
-        with progress_bar(console) as tell:
-
-            def told(what: str, done: int, total: int, name: str = name, tell: Tell = tell) -> None:
-                tell(f"{name}: {what}", done, total)
-
-            library.build(tree, told)
+        with _progress(console, f"{name} ({number} of {len(trees)})") as tell:
+            library.build(tree, tell)
         seconds[name] = time.perf_counter() - begin
         how = "compiled before, loaded" if known else "compiled"
         console.print(f"{escape(name)}: {how} in {seconds[name]:.1f} s, {escape(str(library.path_of(tree)))}")
@@ -68,6 +65,16 @@ def compile_kernels(robot: str | None, task: str | None, everything: bool, as_js
     if as_json:
         print(json.dumps({"compiled": seconds, "left_out": left_out}))
     return everything or not left_out
+
+
+@contextmanager
+def _progress(console: Console, name: str) -> Iterator[Tell]:
+    """What is done for a robot: a bar on a terminal; in a file a line for each thing that is begun."""
+    if console.is_terminal:
+        with progress_bar(console) as tell:
+            yield lambda what, done, total: tell(f"{name}: {what}", done, total)
+    else:
+        yield lambda what, done, total: console.print(escape(f"{name}: {what}")) if done < total else None
 
 
 def _robots(
