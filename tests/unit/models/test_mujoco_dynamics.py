@@ -62,6 +62,56 @@ def test_a_batch_is_stepped_as_each_of_its_members(robots, random_states) -> Non
     np.testing.assert_array_equal(dynamics.step(states, actions), singly)
 
 
+#: A slab that is pushed over a table and against a post; the post stands where it is put.
+PUSHED = """
+<mujoco model="pushed">
+  <option timestep="0.002"/>
+  <worldbody>
+    <geom type="plane" size="2 2 0.1"/>
+    <body name="post" mocap="true" pos="0.6 0 0.1"><geom type="box" size="0.05 0.3 0.1"/></body>
+    <body pos="0 0 0.051">
+      <joint name="x" type="slide" axis="1 0 0"/><joint name="z" type="slide" axis="0 0 1"/>
+      <joint name="tilt" axis="0 1 0"/>
+      <geom type="box" size="0.1 0.1 0.05" mass="1"/>
+    </body>
+  </worldbody>
+  <actuator><motor joint="x" gear="2" ctrlrange="-20 20"/></actuator>
+</mujoco>
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_many_states_are_stepped_by_threads_as_each_alone_to_the_last_bit_in_contact_too(make_robot, threads) -> None:
+    robot = make_robot(PUSHED)
+    placed = {"post": np.array([0.4, 0.0, 0.1])}
+    many = MujocoDynamics(robot, 0.01, threads=threads, bodies=placed)
+    alone = MujocoDynamics(robot, 0.01, threads=1, bodies=placed)
+    rng = np.random.default_rng(3)
+    starts = rng.normal(size=(60, 6)) * [0.2, 0.002, 0.05, 1.0, 0.1, 0.1] + [0.1, 0, 0, 1, 0, 0]
+    plans = rng.uniform(-40.0, 40.0, (60, 5, 1))
+    states = many.rollouts(starts, plans)
+    singly = np.array([alone.rollout(x, u) for x, u in zip(starts, plans, strict=True)])
+    np.testing.assert_array_equal(states, singly)
+    # the table carries the slab, and where the post stands matters
+    elsewhere = MujocoDynamics(robot, 0.01, threads=threads).rollouts(starts, plans)
+    assert (np.abs(elsewhere - states).max(axis=(1, 2)) > 1e-3).sum() > 5
+    assert np.abs(states[:, -1, 1]).max() < 0.1
+
+
+def test_of_many_states_those_that_diverge_are_not_numbers_and_the_others_are_what_they_are_alone(robots) -> None:
+    dynamics = MujocoDynamics(robots["cartpole"], 0.05)
+    states = np.tile([0.0, 1.0, 0.0, 0.0], (40, 1))
+    states[::3] = [0.0, 1.0, 1e6, 1e7]
+    states[1::3, 1] = 2e4
+    states[2, 0] = np.nan
+    actions = np.zeros((40, 1))
+    together = dynamics.step(states, actions)
+    np.testing.assert_array_equal(
+        together, [dynamics.step(x[None], u[None])[0] for x, u in zip(states, actions, strict=True)]
+    )
+    assert np.isnan(together[::3]).all() and np.isnan(together[2]).all() and np.isfinite(together[1::3]).all()
+
+
 def test_a_state_that_diverges_is_not_a_number_instead_of_a_robot_at_rest(robots) -> None:
     dynamics = MujocoDynamics(robots["cartpole"], 0.05)
     states = np.array([[0.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1e6, 1e7]])

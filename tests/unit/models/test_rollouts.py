@@ -32,16 +32,16 @@ def test_pinocchios_rollouts_are_those_of_its_step(robot, random_states, substep
     sizes = np.array([1.0, 0.25, 0.0])
     limits = 0.2 * robot.action.lower, 0.2 * robot.action.upper
     states, actions = dynamics.rollout_feedback(nominal, effort, feedforward, gains, sizes, *limits)
-    plain = Dynamics.rollout_feedback(dynamics, nominal, effort, feedforward, gains, sizes, *limits)
+    plans, starts = effort + sizes[:, None, None] * feedforward, np.repeat(nominal[:1], 3, axis=0)
+    plain = Dynamics.follow(dynamics, starts, plans, nominal, gains, *limits)
     np.testing.assert_allclose(states, plain[0], rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(actions, plain[1], rtol=1e-10, atol=1e-10)
     # limits were met, and not everywhere
     held = (actions == limits[0]) | (actions == limits[1])
     assert held.any()
     assert not held.all()
-    np.testing.assert_allclose(
-        dynamics.rollout(nominal[0], effort), Dynamics.rollout(dynamics, nominal[0], effort), rtol=1e-11, atol=1e-11
-    )
+    free = Dynamics.follow(dynamics, nominal[:1], effort[None])[0][0]
+    np.testing.assert_allclose(dynamics.rollout(nominal[0], effort), free, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("substeps", [1, 3])
@@ -53,6 +53,22 @@ def test_derivatives_that_come_with_a_rollout_are_those_taken_afterwards(robot, 
     apart = Dynamics.rollout_linearized(dynamics, *arguments, robot.action.lower, robot.action.upper)
     for mine, plain in zip(together, apart, strict=True):
         np.testing.assert_allclose(mine, plain, rtol=1e-9, atol=1e-9 * max(1.0, np.abs(plain).max()))
+
+
+def test_trajectories_side_by_side_from_starts_of_their_own_are_those_of_each_alone(robot, random_states) -> None:
+    rng, count = np.random.default_rng(2), 20
+    nominal, _, _, gains = law(robot, random_states)
+    limits = 0.2 * robot.action.lower, 0.2 * robot.action.upper
+    starts = random_states(robot, count)
+    plans = 0.3 * rng.uniform(robot.action.lower, robot.action.upper, (count, STEPS, robot.action.size))
+    for dynamics in (PinocchioDynamics(robot, 0.004), MujocoDynamics(robot, 0.004, 0.004)):
+        states, actions = dynamics.follow(starts, plans, nominal, gains, *limits)
+        free = dynamics.rollouts(starts, plans)
+        for i in range(count):
+            alone = dynamics.follow(starts[i : i + 1], plans[i : i + 1], nominal, gains, *limits)
+            np.testing.assert_allclose(states[i], alone[0][0], rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(actions[i], alone[1][0], rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(free[i], dynamics.rollout(starts[i], plans[i]), rtol=1e-12, atol=1e-12)
 
 
 def test_a_step_of_several_substeps_is_that_many_steps(robot, random_states) -> None:

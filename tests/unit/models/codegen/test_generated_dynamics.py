@@ -16,7 +16,7 @@ from mbpl_control.models.codegen import library, robot_kernels
 from mbpl_control.models.generated_dynamics import tree_of
 from mbpl_control.models.rigid_dynamics import rigid_dynamics, why_not_generated
 
-STEPS = 60
+STEPS, SHORT = 60, 4
 #: A dry joint beside a wet one, one that is both and is not driven, so that friction holds, slips, or one of the two.
 RUBS = """
 <mujoco model="rubs">
@@ -77,7 +77,7 @@ def test_all_that_a_planner_asks_is_as_by_the_bindings(robot, random_states, sub
     theirs = PinocchioDynamics(robot, 0.006, substeps)
     nominal, effort, feedforward, gains = law(robot, random_states)
     limits = 0.2 * robot.action.lower, 0.2 * robot.action.upper
-    sizes = np.array([1.0, 0.5, 0.25, 0.1, 0.0])
+    sizes, m = np.array([1.0, 0.5, 0.25, 0.1, 0.0]), robot.action.size
 
     def agree(found, expected) -> None:
         for mine, other in zip(found, expected, strict=True):
@@ -90,6 +90,11 @@ def test_all_that_a_planner_asks_is_as_by_the_bindings(robot, random_states, sub
         arguments = (nominal, effort, feedforward, gains)
         agree(ours.rollout_feedback(*arguments, sizes, *limits), theirs.rollout_feedback(*arguments, sizes, *limits))
         agree(ours.rollout_linearized(*arguments, *limits), theirs.rollout_linearized(*arguments, *limits))
+        # more trajectories than a row has lanes, each from a start of its own
+        starts, plans = np.repeat(nominal[:-1], 2, axis=0), np.repeat(effort, 2 * SHORT, axis=0).reshape(-1, SHORT, m)
+        reference = (nominal[:SHORT], gains[:SHORT], *limits)
+        agree(ours.follow(starts, plans, *reference), theirs.follow(starts, plans, *reference))
+        agree([ours.rollouts(starts, plans)], [theirs.rollouts(starts, plans)])
         # and once more with steps of another length
         ours.set_duration(0.0042)
         theirs.set_duration(0.0042)

@@ -19,7 +19,7 @@ class Dynamics(ABC):
         action: what u is; m numbers.
         dt: duration of a step, s.
         shares_derivatives: whether `rollout_linearized` costs about as much as `linearize` alone.
-        line_search_batch: how many trajectories `rollout_feedback` follows for little more than the price of one.
+        line_search_batch: how many trajectories `follow` follows for little more than the price of one.
     """
 
     state: StateDefinition
@@ -69,11 +69,46 @@ class Dynamics(ABC):
 
     def rollout(self, start: Array, actions: Array) -> Array:
         """States under given actions. (nx,), (T, m) → (T+1, nx)."""
-        states = np.empty((len(actions) + 1, self.state.size))
-        states[0] = start
-        for t, action in enumerate(actions):
-            states[t + 1] = self.step(states[t][None], action[None])[0]
-        return states
+        return self.rollouts(np.asarray(start)[None], np.asarray(actions)[None])[0]
+
+    def rollouts(self, starts: Array, actions: Array) -> Array:
+        """States of L trajectories under given actions. (L, nx), (L, T, m) → (L, T+1, nx)."""
+        return self.follow(starts, actions)[0]
+
+    def follow(
+        self,
+        starts: Array,
+        plans: Array,
+        nominal_states: Array | None = None,
+        gains: Array | None = None,
+        lower: Array | float = -np.inf,
+        upper: Array | float = np.inf,
+    ) -> tuple[Array, Array]:
+        r"""Trajectories side by side, each under a plan of its own and the feedback of all.
+
+            u_t = clip( plan_t + K_t (x_t ⊖ x̂_t), lower, upper )
+
+        Args:
+            starts: (L, nx).
+            plans: (L, T, m).
+            nominal_states: x̂ (T+1, nx) or (T, nx); not looked at without gains.
+            gains: K (T, m, ndx); no feedback when None.
+            lower: (m,) limits of the action.
+            upper: (m,) limits of the action.
+
+        Returns:
+            states (L, T+1, nx) and actions (L, T, m). A trajectory that diverges holds numbers that are not finite.
+        """
+        count, steps, m = np.shape(plans)
+        states, actions = np.empty((count, steps + 1, self.state.size)), np.empty((count, steps, m))
+        states[:, 0] = starts
+        for t in range(steps):
+            wanted = plans[:, t]
+            if gains is not None and nominal_states is not None:
+                wanted = wanted + self.state.space.difference(states[:, t], nominal_states[t]) @ gains[t].T
+            actions[:, t] = np.clip(wanted, lower, upper)
+            states[:, t + 1] = self.step(states[:, t], actions[:, t])
+        return states, actions
 
     def rollout_feedback(
         self,
@@ -99,19 +134,11 @@ class Dynamics(ABC):
             upper: (m,) limits of the action.
 
         Returns:
-            states (S, T+1, nx) and actions (S, T, m). A trajectory that diverges holds numbers that are not finite.
+            states (S, T+1, nx) and actions (S, T, m), as `follow` does.
         """
-        count, steps = len(step_sizes), len(nominal_actions)
-        space = self.state.space
-        states = np.empty((count, steps + 1, self.state.size))
-        actions = np.empty((count, steps, self.action.size))
-        states[:, 0] = nominal_states[0]
-        for t in range(steps):
-            error = space.difference(states[:, t], nominal_states[t])
-            wanted = nominal_actions[t] + step_sizes[:, None] * feedforward[t] + error @ gains[t].T
-            actions[:, t] = np.clip(wanted, lower, upper)
-            states[:, t + 1] = self.step(states[:, t], actions[:, t])
-        return states, actions
+        plans = nominal_actions + np.asarray(step_sizes)[:, None, None] * feedforward
+        starts = np.repeat(nominal_states[:1], len(plans), axis=0)
+        return self.follow(starts, plans, nominal_states, gains, lower, upper)
 
     def rollout_linearized(
         self,

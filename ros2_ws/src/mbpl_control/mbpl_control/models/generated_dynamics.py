@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import mujoco
 import numpy as np
 
@@ -95,8 +93,7 @@ class GeneratedDynamics(Dynamics):
         wraps = [space == "angle" for space in self.state.space.spaces[: robot.nv]]
         self._wraps = np.array(wraps, dtype=np.float64)
         self._driven = np.array(robot.actuated, dtype=np.int64)
-        self._none = np.zeros((0, self.action.size, 2 * robot.nv))
-        self._unlimited = self._limits(-np.inf, np.inf)
+        self._no_feedback = np.zeros((0, 2 * robot.nv)), np.zeros((0, self.action.size, 2 * robot.nv))
 
     def set_duration(self, dt: float) -> None:
         """See `Dynamics.set_duration`."""
@@ -120,28 +117,28 @@ class GeneratedDynamics(Dynamics):
 
     def step(self, states: Array, actions: Array) -> Array:
         """See `Dynamics.step`."""
-        u = np.asarray(actions, dtype=np.float64)[:, None]
-        return self._follow(states, np.empty((0, 2 * self.robot.nv)), u, self._none, self._unlimited)[0][:, 1]
+        return self.rollouts(states, np.asarray(actions)[:, None])[:, 1]
 
-    def rollout(self, start: Array, actions: Array) -> Array:
-        """See `Dynamics.rollout`."""
-        starts, plan = np.asarray(start)[None], np.asarray(actions)[None]
-        return self._follow(starts, np.empty((0, 2 * self.robot.nv)), plan, self._none, self._unlimited)[0][0]
-
-    def rollout_feedback(
+    def follow(
         self,
-        nominal_states: Array,
-        nominal_actions: Array,
-        feedforward: Array,
-        gains: Array,
-        step_sizes: Array,
-        lower: Array,
-        upper: Array,
+        starts: Array,
+        plans: Array,
+        nominal_states: Array | None = None,
+        gains: Array | None = None,
+        lower: Array | float = -np.inf,
+        upper: Array | float = np.inf,
     ) -> tuple[Array, Array]:
-        """See `Dynamics.rollout_feedback`."""
-        plan = nominal_actions + np.asarray(step_sizes)[:, None, None] * feedforward
-        starts = np.repeat(nominal_states[:1], len(plan), axis=0)
-        return self._follow(starts, nominal_states, plan, gains, self._limits(lower, upper))
+        """See `Dynamics.follow`: trajectories are lanes of the kernels."""
+        (count, steps, m), n = np.shape(plans), 2 * self.robot.nv
+        states, actions = np.empty((count, steps + 1, n)), np.empty((count, steps, m))
+        limits = np.empty((2, m))
+        limits[0], limits[1] = lower, upper
+        if gains is None or nominal_states is None:
+            nominal_states, gains = self._no_feedback
+        reference = (plain(starts), plain(nominal_states), plain(plans), plain(gains), limits)
+        model = (self._wraps, self._driven, self._friction, self._h, self.substeps)
+        self._module.follow(*reference, *model, states, actions)
+        return states, actions
 
     def linearize(self, states: Array, actions: Array) -> tuple[Array, Array]:
         """See `Dynamics.linearize`."""
@@ -150,17 +147,3 @@ class GeneratedDynamics(Dynamics):
         model = (self._driven, self._friction, self._h, self.substeps)
         self._module.linearize(plain(states), plain(actions), *model, a, b)
         return a, b
-
-    def _follow(self, starts: Any, nominal: Array, plan: Array, gains: Array, limits: Array) -> tuple[Array, Array]:
-        """States (L, T+1, 2n) and actions (L, T, m) of plans (L, T, m) under u = clip(plan + K (x ⊖ x̂))."""
-        count, steps, m = plan.shape
-        states, actions = np.empty((count, steps + 1, 2 * self.robot.nv)), np.empty((count, steps, m))
-        reference = (plain(starts), plain(nominal), plain(plan), plain(gains), limits)
-        model = (self._wraps, self._driven, self._friction, self._h, self.substeps)
-        self._module.follow(*reference, *model, states, actions)
-        return states, actions
-
-    def _limits(self, lower: Any, upper: Any) -> Array:
-        limits = np.empty((2, self.action.size))
-        limits[0], limits[1] = lower, upper
-        return limits

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import mujoco
 import numpy as np
+from mujoco.rollout import Rollout
 
 from mbpl_control.core.action_definition import ActionDefinition
 from mbpl_control.core.errors import InvalidFieldError, ModelError
@@ -64,6 +65,46 @@ class _Physics:
             out[:] = np.nan
 
 
+class _Batch:
+    """Physics steps of many states at once, by MuJoCo's own threads; each begins as if nothing had been before."""
+
+    #: Beyond this a number is as good as infinite to what follows.
+    FAR = 1e4
+
+    def __init__(self, physics: list[_Physics]) -> None:
+        self._model, self._data = physics[0].model, [each.data for each in physics]
+        kinds = mujoco.mjtState
+        self._inputs = int(kinds.mjSTATE_CTRL) | int(kinds.mjSTATE_MOCAP_POS) | int(kinds.mjSTATE_MOCAP_QUAT)
+        self._size = mujoco.mj_stateSize(self._model, int(kinds.mjSTATE_FULLPHYSICS))
+        self._given = np.empty(mujoco.mj_stateSize(self._model, self._inputs))
+        mujoco.mj_getState(self._model, self._data[0], self._given, self._inputs)
+        self._pool = Rollout(nthread=len(physics) if len(physics) > 1 else 0)
+
+    def step(self, states: Array, controls: Array, count: int) -> tuple[Array, Array]:
+        """States after `count` physics steps (B, nx), and which of them MuJoCo may have warned of (B,)."""
+        batch, nx = states.shape
+        begin, end = np.zeros((batch, self._size)), np.empty((batch, count, self._size))
+        # time, positions, velocities; what a robot may have beside them is not part of its state and stays zero
+        begin[:, 1 : 1 + nx] = states
+        inputs = np.empty((batch, count, len(self._given)))
+        inputs[:] = self._given
+        inputs[:, :, : controls.shape[1]] = controls[:, None]
+        self._pool.rollout(
+            [self._model] * batch,
+            self._data,
+            begin,
+            inputs,
+            control_spec=self._inputs,
+            skip_checks=True,
+            nstep=count,
+            state=end,
+        )
+        last = end[:, -1]
+        # a warning ends a trajectory before its time, unless it comes with its last step
+        early = last[:, 0] < (count - 0.5) * self._model.opt.timestep
+        return last[:, 1 : 1 + nx], early | ~(np.abs(last[:, 1 : 1 + nx]) < self.FAR).all(axis=1)
+
+
 class MujocoDynamics(Dynamics):
     r"""x_{t+1} = f(x_t, u_t) by MuJoCo, the action held over the physics steps that make a step.
 
@@ -72,15 +113,16 @@ class MujocoDynamics(Dynamics):
 
         A = A_h … A_1,   B = Σ_i A_h … A_{i+1} B_i
 
-    and computed by a pool of threads over the steps of the trajectory. The result does not depend on the number of
-    threads. A state that diverges comes back as NaN.
+    and computed by a pool of threads over the steps of the trajectory; steps of many states are by MuJoCo's own. The
+    result depends neither on the number of threads nor on how many states there are. A state that diverges comes back
+    as NaN.
 
     Args:
         robot: what to simulate.
         dt: duration of a step, s.
         timestep: s of a physics step; that of the robot's file when None.
         action: what u is; the robot's own when None.
-        threads: for `linearize`.
+        threads: for derivatives, and for steps of many states.
         bodies: positions (3,) m of bodies of the scene by name; all others are where the robot's file has them.
 
     Raises:
@@ -90,6 +132,8 @@ class MujocoDynamics(Dynamics):
 
     #: Step of the finite differences; centred, so the error is of second order.
     EPSILON = 1e-6
+    #: So many states are stepped by MuJoCo's own threads.
+    MANY = 16
     line_search_batch = 4
 
     def __init__(
@@ -117,12 +161,25 @@ class MujocoDynamics(Dynamics):
         self._physics = [_Physics(self._model) for _ in range(self._threads)]
         for physics in self._physics:
             robot.place(physics.data, bodies or {})
+        self._batch: _Batch | None = None
 
     def step(self, states: Array, actions: Array) -> Array:
         """See `Dynamics.step`."""
+        controls = actions * self._scale
+        if len(states) < self.MANY:
+            return self._step_each(states, controls)
+        if self._batch is None:
+            self._batch = _Batch(self._physics)
+        out, doubtful = self._batch.step(states, controls, self.substeps)
+        if doubtful.any():
+            # which of MuJoCo's warnings it was is only known one by one
+            out[doubtful] = self._step_each(states[doubtful], controls[doubtful])
+        return out
+
+    def _step_each(self, states: Array, controls: Array) -> Array:
         out = np.empty_like(states, dtype=np.float64)
         physics = self._physics[0]
-        for row, x, control in zip(out, states, actions * self._scale, strict=True):
+        for row, x, control in zip(out, states, controls, strict=True):
             physics.put(x, control)
             physics.step(self.substeps, row)
         return out

@@ -84,36 +84,27 @@ class PinocchioDynamics(Dynamics):
 
     def step(self, states: Array, actions: Array) -> Array:
         """See `Dynamics.step`."""
-        none = np.zeros((1, self.action.size, 2 * self.robot.nv))
-        unlimited = self._limits(-np.inf, np.inf)
-        out = np.empty((len(states), 2 * self.robot.nv))
-        for row, x, u in zip(out, states, actions, strict=True):
-            row[:] = self._follow(np.atleast_2d(x), np.atleast_2d(u), none, unlimited)[0][1]
-        return out
+        return self.rollouts(states, np.asarray(actions)[:, None])[:, 1]
 
-    def rollout(self, start: Array, actions: Array) -> Array:
-        """See `Dynamics.rollout`."""
-        nominal = np.empty((len(actions), 2 * self.robot.nv))
-        nominal[:] = start
-        none = np.zeros((len(actions), self.action.size, 2 * self.robot.nv))
-        return self._follow(nominal, actions, none, self._limits(-np.inf, np.inf))[0]
-
-    def rollout_feedback(
+    def follow(
         self,
-        nominal_states: Array,
-        nominal_actions: Array,
-        feedforward: Array,
-        gains: Array,
-        step_sizes: Array,
-        lower: Array,
-        upper: Array,
+        starts: Array,
+        plans: Array,
+        nominal_states: Array | None = None,
+        gains: Array | None = None,
+        lower: Array | float = -np.inf,
+        upper: Array | float = np.inf,
     ) -> tuple[Array, Array]:
-        """See `Dynamics.rollout_feedback`."""
+        """See `Dynamics.follow`: one trajectory after another."""
+        (count, steps, m), n = np.shape(plans), 2 * self.robot.nv
+        states, actions = np.empty((count, steps + 1, n)), np.empty((count, steps, m))
+        if gains is None or nominal_states is None:
+            nominal_states, gains = np.zeros((steps, n)), np.zeros((steps, m, n))
         limits = self._limits(lower, upper)
-        found = [
-            self._follow(nominal_states, nominal_actions + size * feedforward, gains, limits) for size in step_sizes
-        ]
-        return np.array([states for states, _ in found]), np.array([actions for _, actions in found])
+        for start, plan, x, u in zip(starts, plans, states, actions, strict=True):
+            x[0] = start
+            self._follow(x, u, nominal_states, plan, gains, limits)
+        return states, actions
 
     def rollout_linearized(
         self,
@@ -127,8 +118,10 @@ class PinocchioDynamics(Dynamics):
         """See `Dynamics.rollout_linearized`: the derivatives of the algorithm give its acceleration for nothing."""
         n, m, steps = self.robot.nv, self.action.size, len(nominal_actions)
         a, b = np.empty((steps, 2 * n, 2 * n)), np.empty((steps, 2 * n, m))
+        states, actions = np.empty((steps + 1, 2 * n)), np.empty((steps, m))
+        states[0] = nominal_states[0]
         plan, limits = nominal_actions + feedforward, self._limits(lower, upper)
-        states, actions = self._follow(nominal_states, plan, gains, limits, a, b)
+        self._follow(states, actions, nominal_states, plan, gains, limits, a, b)
         return states, actions, a, b
 
     def linearize(self, states: Array, actions: Array) -> tuple[Array, Array]:
@@ -154,16 +147,17 @@ class PinocchioDynamics(Dynamics):
 
     def _follow(
         self,
+        states: Array,
+        actions: Array,
         nominal: Array,
         plan: Array,
         gains: Array,
         limits: Array,
         a: Array | None = None,
         b: Array | None = None,
-    ) -> tuple[Array, Array]:
-        """States (T+1, 2n) and actions (T, m) under u = clip(plan + K (x ⊖ x̂)); A and B along them, if given room."""
+    ) -> None:
+        """Fill states (T+1, 2n) after the first, actions (T, m), u = clip(plan + K (x ⊖ x̂)), and A and B if given."""
         steps, h, substeps = len(plan), self._h, self.substeps
-        states, actions = np.empty((steps + 1, 2 * self.robot.nv)), np.empty((steps, self.action.size))
         point = self._point
         q, v, effort = point
         law = (point, self._joints, self._driven, plain(plan), plain(nominal), plain(gains), limits, states, actions)
@@ -176,13 +170,12 @@ class PinocchioDynamics(Dynamics):
                 for i in range(substeps):
                     aba(model, data, q, v, effort)
                     advance(t, i + 1 == substeps, h, acceleration, *law)
-            return states, actions
+            return
         differentiate, advance_and_collect = pinocchio.computeABADerivatives, self._kernels.advance_and_collect
         for t in range(steps):
             for i in range(substeps):
                 differentiate(model, data, q, v, effort)
                 advance_and_collect(t, i == 0, i + 1 == substeps, h, acceleration, by_q, by_v, minv, *law, a, b)
-        return states, actions
 
     def _limits(self, lower: Any, upper: Any) -> Array:
         limits = np.empty((2, self.action.size))

@@ -50,11 +50,10 @@ def begin(
     states: Any,
     actions: Any,
 ) -> None:
-    """Put the first nominal state into `point` and `states`, and the first action into `actions`."""
+    """Put the first state of `states` into `point`, and the first action into `actions`."""
     n = point.shape[1]
     for j in range(n):
-        point[0, j], point[1, j] = nominal[0, j], nominal[0, n + j]
-    states[0] = nominal[0]
+        point[0, j], point[1, j] = states[0, j], states[0, n + j]
     set_action(0, point, joints, plan, nominal, gains, limits, actions)
     set_effort(point, actions[0], joints, driven)
 
