@@ -19,7 +19,7 @@ ARGUMENTS = (
     ("rate", "200.0", "Hz, rate of joint states and commands"),
     ("seed", "0", "seed of the simulation's noise"),
     ("mpc", "true", "whether to start the receding-horizon planner"),
-    ("learned_model", "", "file of a learned model (.npz) to plan on; empty: none is started"),
+    ("learned_model", "", "file of a learned model (.npz) to plan on, or task, the task's own; empty: none is started"),
     ("record", "true", "whether to start the bag recorder"),
     ("bags", "bags", "directory of the bags that are given no name of their own"),
     ("view", "false", "whether to serve a viewer to the browser (simulation only)"),
@@ -77,7 +77,7 @@ def generate_launch_description() -> LaunchDescription:
                 "planner",
                 default_value="icem",
                 choices=["cem", "icem", "mppi", "ilqr"],
-                description="what plans on the learned model",
+                description="what plans on it at each step",
             ),
             DeclareLaunchArgument(
                 "robot",

@@ -1,4 +1,4 @@
-"""A planner on a learned model, on the running graph in lockstep."""
+"""A planner on a learned model and on the task's own, on the running graph in lockstep."""
 
 from __future__ import annotations
 
@@ -94,3 +94,17 @@ def test_a_file_that_holds_no_model_of_the_robot_changes_nothing(
     with pytest.raises(RefusedError, match="a step of the model lasts"):
         client.set_checkpoint(slow, "planner_controller")
     assert client.set_checkpoint(learned, "planner_controller") == before
+
+
+@pytest.mark.launch(fixture=graph)
+def test_on_the_tasks_own_model_a_trial_balances_the_rod_as_the_planner_does_in_process(
+    client: GraphClient, learned: Path
+) -> None:
+    task = load_task(TASK)
+    assert client.set_checkpoint(Path("task"), "planner_controller") == f"task {task.hash}"
+    trial = convert.trial_from_msg(client.run_trial(RunTrial.Goal(controller="planner", condition=1, seed=1)).trial)
+    assert trial.stop_reason == "completed" and trial.success
+    feedback = PlannerFeedback(task.dynamics(condition=1), task, 1, "mppi", seed=3)
+    expected = np.array([feedback.at(x, step).nominal_action for step, x in enumerate(trial.states[:-1])])
+    assert (trial.actions == expected).all(axis=1).mean() >= 0.9, trial.actions - expected
+    client.set_checkpoint(learned, "planner_controller")

@@ -1,4 +1,4 @@
-"""Planners on a learned model as feedback of a task's state."""
+"""Planners on a learned model, or on the task's own, as feedback of a task's state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mbpl_control.mbrl.learned_model import LearnedModel
 from mbpl_control.mbrl.mixture_dynamics import MixtureDynamics
 from mbpl_control.mbrl.planning.feedback import PlannerFeedback
 from mbpl_control.mbrl.planning.ilqr import ILQRPlannerOptions
-from mbpl_control.mbrl.planning.registry import PLANNERS
+from mbpl_control.mbrl.planning.registry import PLANNERS, build_planner
 from mbpl_control.tasks import Task, load_task
 from mbpl_control.trajopt.ilqr import ILQR
 from mbpl_control.trajopt.planning import task_options
@@ -75,6 +75,65 @@ def test_the_knot_of_ilqr_is_the_first_of_its_plan_with_its_gain(model: LearnedM
     np.testing.assert_allclose(law.nominal_action, exact.actions[0], atol=1e-3)
     np.testing.assert_allclose(law.gain, exact.gains[0], rtol=1e-2, atol=1e-2)
     np.testing.assert_array_equal(law.reference_state, x)
+
+
+#: A ball joint that nothing drives, and a driven hinge further on.
+BALL = """
+<mujoco model="ball">
+  <compiler autolimits="true"/>
+  <option timestep="0.01" integrator="implicitfast"/>
+  <default><geom contype="0" conaffinity="0" density="500"/></default>
+  <worldbody>
+    <body>
+      <joint name="shoulder" type="ball" damping="0.3"/>
+      <geom type="capsule" fromto="0 0 0 0.2 0 -0.3" size="0.03"/>
+      <body pos="0.2 0 -0.3">
+        <joint name="elbow" axis="0 1 0" damping="0.2"/>
+        <geom type="capsule" fromto="0 0 0 0.3 0 0" size="0.03"/>
+      </body>
+    </body>
+  </worldbody>
+  <actuator><motor joint="elbow" ctrlrange="-3 3"/></actuator>
+</mujoco>
+"""
+
+
+@pytest.mark.parametrize(("planner", "backend"), [*((name, None) for name in sorted(PLANNERS)), ("icem", "mujoco")])
+def test_on_the_tasks_own_model_a_planner_balances_the_rod_without_having_learned_anything(
+    task: Task, planner: str, backend: str | None
+) -> None:
+    own = task.dynamics(backend)
+    feedback = PlannerFeedback(own, task, 1, planner, seed=3)
+    states = [task.condition(1).state]
+    for step in range(task.horizon):
+        u = feedback.at(states[-1], step).nominal_action
+        states.append(own.step(states[-1][None], u[None])[0])
+    assert task.success(np.array(states), 1).ok
+
+
+@pytest.mark.parametrize("planner", ["icem", "ilqr"])
+def test_a_knot_on_the_tasks_own_model_is_of_the_robots_own_state(planner: str) -> None:
+    task = load_task("reacher_2link")
+    assert task.state != task.robot.state
+    start = task.condition(0).state
+    law = PlannerFeedback(task.dynamics("pinocchio"), task, 0, planner).at(task.task_state(start[None])[0], 0)
+    assert law.state == task.robot.state and law.gain.shape == (2, 4)
+    np.testing.assert_array_equal(law.reference_state, start)
+
+
+@pytest.mark.parametrize("planner", sorted(PLANNERS))
+def test_states_that_hold_a_rotation_are_planned_in_on_the_robots_own_model(make_task, planner: str) -> None:
+    cost = [{"term": "state", "block": "velocities", "weight": 1.0}, {"term": "action", "weight": 1e-3}]
+    task = make_task(BALL, [0.8, 0.6, 0.0, 0.0, 0.3], cost=cost)
+    model, start = task.dynamics(), task.condition(0).state
+    made = build_planner(planner, model, task.cost(0), task.horizon)
+    rng = np.random.default_rng(0)
+    for step in range(2):
+        plan = made.plan(start, rng, step)
+    assert plan.gains.shape[1:] == (1, 8)
+    followed = model.rollout(start, plan.actions)
+    np.testing.assert_allclose(plan.states, followed, atol=1e-9)
+    assert plan.cost == pytest.approx(task.cost(0).window(1, task.horizon).evaluate(followed, plan.actions).sum())
 
 
 def test_a_model_of_another_robot_or_step_is_refused(model: LearnedModel, task: Task) -> None:

@@ -139,9 +139,9 @@ def test_an_expected_cost_over_particles_is_that_of_the_mean_and_what_noise_adds
         spread = a @ spread @ a.T + noise
         added += 0.5 * float(np.trace(Q @ spread))
     problem = linear_problem()
-    cost_of_task = LearningCost(problem, LearnedModel.of(learned, problem))
-    many = Scenarios.drawn(learned, Propagation("ts_infinity", 40_000), HORIZON, np.random.default_rng(2))
-    costs = Expectation(learned, cost_of_task, START, many)(actions[None]).costs
+    model = LearnedModel.of(learned, problem)
+    many = Scenarios.drawn(model, Propagation("ts_infinity", 40_000), HORIZON, np.random.default_rng(2))
+    costs = Expectation(model, LearningCost(problem, model), START, many)(actions[None]).costs
     assert costs[0] == pytest.approx(total + added, rel=0.03)
     assert added > 0.1 * total
 

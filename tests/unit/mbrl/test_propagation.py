@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mbpl_control.core import ActionDefinition, StateBlock, StateDefinition
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array
 from mbpl_control.mbrl.ensemble import EnsembleDynamics, EnsembleOptions
@@ -26,10 +27,20 @@ class TwoDrifts(MixtureDynamics):
         return states + np.array([0.5, -0.5])[:, None, None]
 
 
+def numbers(learned: LearnedDynamics) -> LearnedModel:
+    """As a model of plain numbers."""
+    names = tuple(f"x{i}" for i in range(learned.n))
+    block = StateBlock("observation", names, ("euclidean",) * learned.n, ("1",) * learned.n)
+    actions, far = tuple(f"u{i}" for i in range(learned.m)), np.full(learned.m, np.inf)
+    action = ActionDefinition(actions, actions, "effort", ("1",) * learned.m, -far, far)
+    return LearnedModel(learned, StateDefinition((block,)), action, 0.1)
+
+
 def spread(dynamics: LearnedDynamics, kind: str, particles: int, horizon: int = 10) -> Array:
     """Where particles are in the end (P,), under no action."""
-    scenarios = Scenarios.drawn(dynamics, Propagation(kind, particles), horizon, np.random.default_rng(0))
-    return propagate(dynamics, np.zeros(1), np.zeros((1, horizon, 1)), scenarios).states[:, 0, -1, 0]
+    model = numbers(dynamics)
+    scenarios = Scenarios.drawn(model, Propagation(kind, particles), horizon, np.random.default_rng(0))
+    return propagate(model, np.zeros(1), np.zeros((1, horizon, 1)), scenarios).states[:, 0, -1, 0]
 
 
 def test_doubt_grows_with_the_horizon_where_a_hypothesis_is_kept_and_with_its_root_where_it_is_not() -> None:
@@ -52,9 +63,9 @@ def test_particles_of_linear_dynamics_have_the_covariance_of_a_linear_gaussian_c
     drawn = model.sample(np.zeros((100_000, 2)), np.zeros((100_000, 1)), rng)
     step = np.cov(drawn.T)
     actions = rng.normal(size=(3, 6, 1))
-    scenarios = Scenarios.drawn(model, Propagation("ts_infinity", 20_000), 6, rng)
-    found = propagate(model, np.array([1.0, -1.0]), actions, scenarios).states
-    means = propagate(model, np.array([1.0, -1.0]), actions, None).states[0]
+    scenarios = Scenarios.drawn(numbers(model), Propagation("ts_infinity", 20_000), 6, rng)
+    found = propagate(numbers(model), np.array([1.0, -1.0]), actions, scenarios).states
+    means = propagate(numbers(model), np.array([1.0, -1.0]), actions, None).states[0]
     covariance = np.zeros((2, 2))
     for t in range(1, 7):
         covariance = a @ covariance @ a.T + step
@@ -69,9 +80,9 @@ def test_each_particle_of_an_ensemble_is_led_by_its_member() -> None:
     x, u = rng.normal(size=(40, 2)), rng.normal(size=(40, 1))
     model.learn(Transitions(x, u, 0.9 * x + 0.1 * u))
     actions = rng.normal(size=(4, 3, 1))
-    scenarios = Scenarios.drawn(model, Propagation("ts_infinity", 2), 3, rng)
+    scenarios = Scenarios.drawn(numbers(model), Propagation("ts_infinity", 2), 3, rng)
     assert scenarios is not None
-    found = propagate(model, np.ones(2), actions, scenarios).states
+    found = propagate(numbers(model), np.ones(2), actions, scenarios).states
     for particle in range(6):
         for k in range(4):
             state = np.ones(2)

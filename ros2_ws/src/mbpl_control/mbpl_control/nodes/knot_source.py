@@ -55,14 +55,17 @@ class KnotSource(LifecycleNode):
     Args:
         name: of the node.
         what: a file holds, in a word or two.
+        besides: what may be named in place of a file, and what it means.
     """
 
-    def __init__(self, name: str, what: str) -> None:
+    def __init__(self, name: str, what: str, besides: str = "") -> None:
         """Declare parameters; the work begins with configuration."""
         super().__init__(name)
         self._what = what
         self._task_name = declare(self, "task", "arm_reach", "Name of the task, or path of its YAML.")
-        self._path = declare(self, "checkpoint", "", f"File of the {what} (.npz); empty: none until one is set.")
+        self._path = declare(
+            self, "checkpoint", "", f"File of the {what} (.npz){besides}; empty: none until one is set."
+        )
         self._condition = declare(
             self, "condition", 0, f"Start condition whose target the {what} is told.", 0, 10**6, read_only=False
         )

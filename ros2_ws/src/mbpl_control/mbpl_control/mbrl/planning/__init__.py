@@ -1,1 +1,1 @@
-"""Planners on dynamics that were learned."""
+"""Planners on a model, a robot's own or a learned one."""

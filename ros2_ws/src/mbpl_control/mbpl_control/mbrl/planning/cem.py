@@ -9,9 +9,9 @@ import numpy as np
 
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import check_positive, check_whole
-from mbpl_control.mbrl.learned_model import LearnedModel
 from mbpl_control.mbrl.planning.propagation import Expectation, Judged, Propagation
 from mbpl_control.mbrl.planning.sampling import SamplingPlanner, moved_on
+from mbpl_control.models.dynamics import Dynamics
 from mbpl_control.trajopt.mpc import WindowedCost
 
 OWNER = "CEM"
@@ -92,7 +92,7 @@ class CEM(SamplingPlanner):
     method for real-time planning" (iCEM).
     """
 
-    def __init__(self, model: LearnedModel, cost: WindowedCost, steps: int, options: CEMOptions | None = None) -> None:
+    def __init__(self, model: Dynamics, cost: WindowedCost, steps: int, options: CEMOptions | None = None) -> None:
         """Nothing is planned."""
         self.options = CEMOptions() if options is None else options
         o = self.options

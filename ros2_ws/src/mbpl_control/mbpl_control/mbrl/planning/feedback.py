@@ -1,4 +1,4 @@
-"""A planner on a learned model as feedback by the state of a task, one knot after another."""
+"""A planner on a model as feedback by the state of a task, one knot after another."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from mbpl_control.core.feedback_law import FeedbackLaw
 from mbpl_control.core.validation import Array
 from mbpl_control.mbrl.learned_model import LearnedModel
 from mbpl_control.mbrl.planning.registry import build_planner
+from mbpl_control.models.dynamics import Dynamics
 
 if TYPE_CHECKING:
     from mbpl_control.tasks.task import Task
 
 
-def check_model(model: LearnedModel, task: Task) -> None:
+def check_model(model: Dynamics, task: Task) -> None:
     """Refuse a model that is not of a task's robot.
 
     Raises:
-        DefinitionMismatchError: its state is another, it drives other actuators, or its step lasts otherwise.
+        DefinitionMismatchError: its state is neither the task's nor the robot's own, it drives other actuators, or its
+            step lasts otherwise.
     """
-    if model.state != task.state:
+    if model.state not in (task.state, task.robot.state):
         raise DefinitionMismatchError(
             f"the model is of {', '.join(model.state.labels())}; the state of task '{task.name}' is "
             f"{', '.join(task.state.labels())}"
@@ -38,14 +40,15 @@ def check_model(model: LearnedModel, task: Task) -> None:
 
 
 class PlannerFeedback:
-    r"""u = û + K (x − x̂), with û and K the first of a plan from x̂; K is zero where the planner gives none.
+    r"""u = û + K (x ⊖ x̂), with û and K the first of a plan from x̂; K is zero where the planner gives none.
 
-    The task's cost counts, and its limits. An episode begins with `begin`, or with a step before the last one; what is
-    drawn begins anew with it, so that the same states are answered by the same laws. Each step is planned once: who
-    asks again in it gets the same law, and later plans are the same however often somebody asked.
+    x is the model's: the task's state, or the robot's own, a part of it. The task's cost counts, and its limits. An
+    episode begins with `begin`, or with a step before the last one; what is drawn begins anew with it, so that the same
+    states are answered by the same laws. Each step is planned once: who asks again in it gets the same law, and later
+    plans are the same however often somebody asked.
 
     Args:
-        model: what is planned on.
+        model: what is planned on: a learned one, or the task's own.
         task: whose cost.
         condition: start condition whose target is meant.
         planner: a name in `planning.registry.PLANNERS`.
@@ -57,12 +60,16 @@ class PlannerFeedback:
         TaskError: no such condition.
     """
 
-    def __init__(self, model: LearnedModel, task: Task, condition: int, planner: str, seed: int = 0) -> None:
+    def __init__(self, model: Dynamics, task: Task, condition: int, planner: str, seed: int = 0) -> None:
         """Check that they fit."""
         check_model(model, task)
-        own = LearnedModel(model.learned, task.state, task.action, task.dt)
-        self._planner = build_planner(planner, own, task.learning_cost(condition), task.horizon)
-        self._task, self._seed = task, seed
+        if isinstance(model, LearnedModel):
+            # the limits are the task's
+            model = LearnedModel(model.learned, model.state, task.action, task.dt)
+        cost = task.learning_cost(condition) if model.state == task.state else task.cost(condition)
+        self._planner = build_planner(planner, model, cost, task.horizon)
+        self._state, self._action, self._selection = model.state, task.action, model.state.selection_from(task.state)
+        self._seed = seed
         self._rng = np.random.default_rng(seed)
         self._newest: tuple[int, FeedbackLaw] | None = None
 
@@ -73,7 +80,7 @@ class PlannerFeedback:
         self._newest = None
 
     def at(self, x: Array, step: int) -> FeedbackLaw:
-        """The knot around a state (nx,).
+        """The knot around a state of the task (nx,).
 
         Raises:
             SolverError: there is no plan from there.
@@ -82,7 +89,8 @@ class PlannerFeedback:
             return self._newest[1]
         if self._newest is None or step < self._newest[0]:
             self.begin()
+        x = x[self._selection]
         plan = self._planner.plan(x, self._rng, step)
-        law = FeedbackLaw(self._task.state, self._task.action, x, plan.actions[0], plan.gains[0])
+        law = FeedbackLaw(self._state, self._action, x, plan.actions[0], plan.gains[0])
         self._newest = (step, law)
         return law

@@ -1,4 +1,4 @@
-"""Iterative LQR on the mean of learned dynamics, again and again."""
+"""Iterative LQR on a model, of learned dynamics on their mean, again and again."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbpl_control.core.validation import Array, check_whole
-from mbpl_control.mbrl.learned_model import LearnedModel
 from mbpl_control.mbrl.planning.planner import Plan, Planner, steps_since
+from mbpl_control.models.dynamics import Dynamics
 from mbpl_control.trajopt.mpc import RecedingHorizon, WindowedCost
 from mbpl_control.trajopt.options import ILQROptions
 
@@ -39,7 +39,7 @@ class ILQRPlannerOptions:
 
 
 class ILQRPlanner(Planner):
-    """`trajopt.mpc.RecedingHorizon` on E[x' | x, u]: it sees neither noise nor doubt, and gives feedback.
+    """`trajopt.mpc.RecedingHorizon` on the model, blind to noise and doubt of one that was learned. It gives feedback.
 
     Args:
         model: the dynamics, with the limits of the actions.
@@ -49,7 +49,7 @@ class ILQRPlanner(Planner):
     """
 
     def __init__(
-        self, model: LearnedModel, cost: WindowedCost, steps: int, options: ILQRPlannerOptions | None = None
+        self, model: Dynamics, cost: WindowedCost, steps: int, options: ILQRPlannerOptions | None = None
     ) -> None:
         """Nothing is planned."""
         self.options = ILQRPlannerOptions() if options is None else options
@@ -65,8 +65,6 @@ class ILQRPlanner(Planner):
 
     def _plan(self, state: Array, rng: np.random.Generator, step: int) -> Plan:
         steps_since(OWNER, self._last, step)
-        # the dynamics may have learned since
-        self.model.forget_derivatives()
         result = self._inner.plan(state, step * self.model.dt)
         self._last = step
         return Plan(result.actions, result.states, result.gains, result.cost)

@@ -9,9 +9,9 @@ from scipy.special import softmax
 
 from mbpl_control.core.errors import SolverError
 from mbpl_control.core.validation import Array, check_positive, check_whole
-from mbpl_control.mbrl.learned_model import LearnedModel
 from mbpl_control.mbrl.planning.propagation import Expectation, Judged, Propagation
 from mbpl_control.mbrl.planning.sampling import SamplingPlanner
+from mbpl_control.models.dynamics import Dynamics
 from mbpl_control.trajopt.mpc import WindowedCost
 
 OWNER = "MPPI"
@@ -71,7 +71,7 @@ class MPPI(SamplingPlanner):
     reinforcement learning".
     """
 
-    def __init__(self, model: LearnedModel, cost: WindowedCost, steps: int, options: MPPIOptions | None = None) -> None:
+    def __init__(self, model: Dynamics, cost: WindowedCost, steps: int, options: MPPIOptions | None = None) -> None:
         """Nothing is planned."""
         self.options = MPPIOptions() if options is None else options
         o = self.options
@@ -93,5 +93,5 @@ def path_weights(costs: Array, temperature: float) -> Array:
         SolverError: all are.
     """
     if not np.isfinite(costs).any():
-        raise SolverError("MPPI: the learned dynamics diverge whatever is done")
+        raise SolverError("MPPI: the dynamics diverge whatever is done")
     return np.asarray(softmax(-costs / temperature))

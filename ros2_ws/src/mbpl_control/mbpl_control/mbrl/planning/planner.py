@@ -10,6 +10,7 @@ import numpy as np
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array, check_whole, float_array
 from mbpl_control.mbrl.learned_model import LearnedModel
+from mbpl_control.models.dynamics import Dynamics
 from mbpl_control.trajopt.mpc import WindowedCost
 
 
@@ -19,8 +20,8 @@ class Plan:
 
     Attributes:
         actions: u (H, m), within the limits.
-        states: E[x] (H+1, n), the start first.
-        gains: K (H, m, n) of u = u_t + K_t (x ⊖ x_t); zero where a planner gives none.
+        states: E[x] (H+1, nx), the start first.
+        gains: K (H, m, ndx) of u = u_t + K_t (x ⊖ x_t); zero where a planner gives none.
         cost: expected.
     """
 
@@ -31,16 +32,16 @@ class Plan:
 
 
 class Planner(ABC):
-    """Plans on learned dynamics again and again, each time from what it planned before.
+    """Plans on a model again and again, each time from what it planned before.
 
     Args:
-        model: the dynamics, with the limits of the actions.
+        model: the dynamics, a robot's own or learned ones, with the limits of the actions.
         cost: of the whole task; the horizon takes its part of it.
         horizon: H, steps of a plan.
         steps: T, of the task.
     """
 
-    def __init__(self, model: LearnedModel, cost: WindowedCost, horizon: int, steps: int) -> None:
+    def __init__(self, model: Dynamics, cost: WindowedCost, horizon: int, steps: int) -> None:
         """Keep the problem."""
         self.model, self.cost = model, cost
         self.horizon = check_whole(type(self).__name__, "horizon", horizon, 2, 10**6)
@@ -54,7 +55,7 @@ class Planner(ABC):
         """Plan from a state.
 
         Args:
-            state: x (n,).
+            state: x (nx,).
             rng: of what is drawn.
             step: of the episode. A plan goes on from the last one, moved by the steps that went by since.
 
@@ -63,6 +64,9 @@ class Planner(ABC):
             SolverError: no plan was found.
         """
         state = float_array(type(self).__name__, "state", state, (self.model.state.size,))
+        if isinstance(self.model, LearnedModel):
+            # it may have learned since
+            self.model.forget_derivatives()
         return self._plan(state, rng, check_whole(type(self).__name__, "step", step, 0, 10**9))
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Where sequences of actions may lead, as learned dynamics see it: particles in scenarios that all sequences share."""
+"""Where sequences of actions may lead, as a model sees it; where it was learned, particles that share scenarios."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mbpl_control.core.state_space import StateSpace
 from mbpl_control.core.validation import Array, Indices, check_choice, check_whole
 from mbpl_control.costs.cost import Cost
 from mbpl_control.mbrl.learned_dynamics import LearnedDynamics
+from mbpl_control.mbrl.learned_model import LearnedModel
+from mbpl_control.models.dynamics import Dynamics
 
 OWNER = "Propagation"
 PROPAGATIONS = ("mean", "ts_infinity", "ts_1")
@@ -20,7 +23,8 @@ class Propagation:
 
     "mean": one particle, x_{t+1} = E[x' | x_t, u_t]. "ts_infinity": each particle keeps the hypothesis it began with,
     so that doubt stays what it is, one true model that is not known. "ts_1": each particle changes it at each step, by
-    lot, as if it were noise. Hypotheses always have as many particles each.
+    lot, as if it were noise. Hypotheses always have as many particles each. A model that was not learned leaves nothing
+    to chance, and is always followed by one particle.
 
     Attributes:
         kind: of `PROPAGATIONS`.
@@ -46,6 +50,7 @@ class Scenarios:
     Two sequences differ then by what they do, not by luck, and the expectation is a plain function of the actions.
 
     Attributes:
+        learned: p(x' | x, u) of the particles.
         noise: standard normal (H, P, n).
         lots: uniform (H, P).
         order: which particles come to which hypothesis at each step, the first P / M of a row to the first (H, P); None
@@ -54,36 +59,37 @@ class Scenarios:
     Source: Ng and Jordan 2000, "PEGASUS: a policy search method for large MDPs and POMDPs".
     """
 
+    learned: LearnedDynamics
     noise: Array
     lots: Array
     order: Indices | None
 
     @classmethod
-    def drawn(
-        cls, dynamics: LearnedDynamics, how: Propagation, horizon: int, rng: np.random.Generator
-    ) -> Scenarios | None:
-        """For a horizon of H steps; None where there is no chance, in the mean."""
-        if how.kind == "mean":
+    def drawn(cls, model: Dynamics, how: Propagation, horizon: int, rng: np.random.Generator) -> Scenarios | None:
+        """For a horizon of H steps; None where there is no chance: in the mean, and in a model that was not learned."""
+        if how.kind == "mean" or not isinstance(model, LearnedModel):
             return None
-        count = dynamics.hypotheses * how.particles
+        learned = model.learned
+        count = learned.hypotheses * how.particles
         order = None
         if how.kind == "ts_1":
             order = rng.permuted(np.tile(np.arange(count, dtype=np.intp), (horizon, 1)), axis=1)
-        return cls(rng.standard_normal((horizon, count, dynamics.n)), rng.random((horizon, count)), order)
+        return cls(learned, rng.standard_normal((horizon, count, learned.n)), rng.random((horizon, count)), order)
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    r"""u_t = clip( v_t + K_t (x − x̄_t) + ε_t ): what a sequence ε of offsets does in a state.
+    r"""u_t = clip( v_t + K_t (x ⊖ x̄_t) + ε_t ): what a sequence ε of offsets does in a state.
 
     Where dynamics are unstable, what an action changes grows with every step after it, and sequences of actions that
     are drawn differ by little else than how they fall; offsets to a law that holds the robot do not. Without gains an
     offset changes the action alone.
 
     Attributes:
+        space: of the states.
         actions: v (H, m).
-        states: x̄ (H+1, n).
-        gains: K (H, m, n); none when None.
+        states: x̄ (H+1, nx).
+        gains: K (H, m, ndx); none when None.
         lower: of each action (m,).
         upper: of each action (m,).
 
@@ -92,6 +98,7 @@ class Reference:
     control with sparse objective information".
     """
 
+    space: StateSpace
     actions: Array
     states: Array
     gains: Array | None
@@ -99,13 +106,13 @@ class Reference:
     upper: Array
 
     def law(self, t: int, states: Array) -> Array:
-        """v_t + K_t (x − x̄_t) of states (..., n), not clipped; all began in one state, so that no angle wraps."""
+        """v_t + K_t (x ⊖ x̄_t) of states (..., nx), not clipped."""
         if self.gains is None:
             return self.actions[t]
-        return np.asarray(self.actions[t] + (states - self.states[t]) @ self.gains[t].T)
+        return np.asarray(self.actions[t] + self.space.difference(states, self.states[t]) @ self.gains[t].T)
 
     def act(self, t: int, states: Array, offsets: Array) -> Array:
-        """u within the limits, of states and offsets (..., n), (..., m)."""
+        """u within the limits, of states and offsets (..., nx), (..., m)."""
         return np.clip(self.law(t, states) + offsets, self.lower, self.upper)
 
 
@@ -114,7 +121,7 @@ class Followed:
     """Where P particles went under N sequences.
 
     Attributes:
-        states: (P, N, H+1, n); what diverges holds numbers that are not finite.
+        states: (P, N, H+1, nx); what diverges holds numbers that are not finite.
         actions: (P, N, H, m) as they were done.
     """
 
@@ -123,7 +130,7 @@ class Followed:
 
 
 def propagate(
-    dynamics: LearnedDynamics,
+    model: Dynamics,
     start: Array,
     sequences: Array,
     scenarios: Scenarios | None,
@@ -132,33 +139,41 @@ def propagate(
     """States of each particle under each sequence.
 
     Args:
-        dynamics: p(x' | x, u).
-        start: x (n,).
+        model: the dynamics; of those that were learned the mean.
+        start: x (nx,).
         sequences: offsets (N, H, m) to a reference, or actions without one.
-        scenarios: of P particles; the mean alone, P = 1, when None.
+        scenarios: of P particles, which count in place of the model; the model, P = 1, when None.
         reference: see `Reference`.
     """
+    with np.errstate(all="ignore"):
+        if scenarios is not None:
+            return _particles(scenarios, start, sequences, reference)
+        starts, law, plans = np.tile(start, (len(sequences), 1)), reference, sequences
+        if law is None:
+            states, actions = model.follow(starts, plans)
+        else:
+            states, actions = model.follow(starts, law.actions + plans, law.states, law.gains, law.lower, law.upper)
+    return Followed(states[None], actions[None])
+
+
+def _particles(scenarios: Scenarios, start: Array, sequences: Array, reference: Reference | None) -> Followed:
+    """See `propagate`."""
     count, horizon, m = sequences.shape
-    n, groups = len(start), dynamics.hypotheses
-    particles = 1 if scenarios is None else scenarios.lots.shape[1]
+    n, groups, particles = len(start), scenarios.learned.hypotheses, scenarios.lots.shape[1]
     states = np.empty((horizon + 1, particles, count, n))
     states[0] = start
     actions = np.empty((horizon, particles, count, m))
     actions[:] = sequences.transpose(1, 0, 2)[:, None]
     # rows of each hypothesis: its particles, each with all sequences
     rows = (groups, particles // groups * count)
-    with np.errstate(all="ignore"):
-        for t in range(horizon):
-            if reference is not None:
-                actions[t] = reference.act(t, states[t], actions[t])
-            if scenarios is None:
-                states[t + 1, 0] = dynamics.mean(states[t, 0], actions[t, 0])
-                continue
-            order = slice(None) if scenarios.order is None else scenarios.order[t]
-            x, u = states[t, order].reshape(*rows, n), actions[t, order].reshape(*rows, m)
-            noise = np.broadcast_to(scenarios.noise[t, :, None], (particles, count, n)).reshape(*rows, n)
-            lots = np.broadcast_to(scenarios.lots[t, :, None], (particles, count)).reshape(rows)
-            states[t + 1, order] = dynamics.realise(x, u, noise, lots).reshape(particles, count, n)
+    for t in range(horizon):
+        if reference is not None:
+            actions[t] = reference.act(t, states[t], actions[t])
+        order = slice(None) if scenarios.order is None else scenarios.order[t]
+        x, u = states[t, order].reshape(*rows, n), actions[t, order].reshape(*rows, m)
+        noise = np.broadcast_to(scenarios.noise[t, :, None], (particles, count, n)).reshape(*rows, n)
+        lots = np.broadcast_to(scenarios.lots[t, :, None], (particles, count)).reshape(rows)
+        states[t + 1, order] = scenarios.learned.realise(x, u, noise, lots).reshape(particles, count, n)
     return Followed(*(np.ascontiguousarray(part.transpose(1, 2, 0, 3)) for part in (states, actions)))
 
 
@@ -168,7 +183,7 @@ class Judged:
 
     Attributes:
         costs: (N,); infinite where a particle diverges.
-        states: mean (N, H+1, n).
+        states: mean (N, H+1, nx).
         actions: mean (N, H, m), within the limits.
         offsets: (N, H, m): those asked for, less what the limits took away.
     """
@@ -200,14 +215,14 @@ class Expectation:
     """Expected cost of sequences from one state: a plain function of them.
 
     Attributes:
-        dynamics: p(x' | x, u).
+        model: the dynamics.
         cost: of a trajectory.
-        start: x (n,).
-        scenarios: of the particles; None for the mean.
+        start: x (nx,).
+        scenarios: of the particles; None for the model alone.
         reference: what sequences are offsets to; they are actions when None.
     """
 
-    dynamics: LearnedDynamics
+    model: Dynamics
     cost: Cost
     start: Array
     scenarios: Scenarios | None
@@ -215,7 +230,7 @@ class Expectation:
 
     def __call__(self, sequences: Array) -> Judged:
         """Of sequences (N, H, m)."""
-        found = propagate(self.dynamics, self.start, sequences, self.scenarios, self.reference)
+        found = propagate(self.model, self.start, sequences, self.scenarios, self.reference)
         particles, count, points, n = found.states.shape
         flat = found.states.reshape(particles * count, points, n)
         offsets = found.actions.mean(axis=0)

@@ -12,9 +12,10 @@ from mbpl_control.mbrl.planning.ilqr import ILQRPlanner
 from mbpl_control.mbrl.planning.mppi import MPPI
 from mbpl_control.mbrl.planning.planner import Planner
 from mbpl_control.mbrl.problem import LearningProblem
+from mbpl_control.models.dynamics import Dynamics
 from mbpl_control.trajopt.mpc import WindowedCost
 
-Build = Callable[[LearnedModel, WindowedCost, int], Planner]
+Build = Callable[[Dynamics, WindowedCost, int], Planner]
 
 #: Each with its own options; from a model, a cost and the steps of a task.
 PLANNERS: dict[str, Build] = {
@@ -25,7 +26,7 @@ PLANNERS: dict[str, Build] = {
 }
 
 
-def build_planner(name: str, model: LearnedModel, cost: WindowedCost, steps: int) -> Planner:
+def build_planner(name: str, model: Dynamics, cost: WindowedCost, steps: int) -> Planner:
     """A planner with its own options.
 
     Raises:
