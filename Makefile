@@ -6,6 +6,7 @@
 #   make test-faults     every fault of processes, laws, sensors, clocks, most of them many times
 #   make test-lerobot    whether LeRobot's own loader reads what we export; set up in an environment of its own
 #   make bench-methods   the other learners, each on the problem that shows what it is for
+#   make bench-rollout   rollouts a second by generated kernels and by mujoco.rollout, one thread each
 #   make compare [METHODS=".." STEPS=.. SEEDS=".."]  methods side by side on three tasks; takes hours, and goes on where it was left
 #   make bench-bags      recording, reading and aligning of bags, memory, kills of the recorder
 #   make bench-mpc     planning panda_reach anew 500 times a second over DDS, with a target that moves and pushes
@@ -26,7 +27,7 @@ SEEDS ?= 0 1 2
 SETUP = python=$$(PYTHON='$(PYTHON)' tools/find_python.sh) && "$$python" tools/setup.py
 IN_ENV = source tools/env.sh &&
 
-.PHONY: help setup demo demo-offline test test-learning test-faults test-lerobot fuzz soak lint bench bench-ilqr bench-loop bench-mpc bench-flm bench-bags bench-methods compare docs lock clean
+.PHONY: help setup demo demo-offline test test-learning test-faults test-lerobot fuzz soak lint bench bench-ilqr bench-rollout bench-loop bench-mpc bench-flm bench-bags bench-methods compare docs lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -69,7 +70,7 @@ test-lerobot: setup
 lint: setup
 	@$(IN_ENV) tools/lint.sh
 
-bench: bench-ilqr bench-loop bench-flm
+bench: bench-ilqr bench-rollout bench-loop bench-flm
 
 bench-bags: setup
 	@$(IN_ENV) PYTHONPATH='$(CURDIR)/tests/unit/bags':$$PYTHONPATH python bench/bags.py $(BENCH_ARGS)
@@ -77,6 +78,9 @@ bench-bags: setup
 bench-ilqr: setup
 	@$(SETUP) crocoddyl
 	@$(IN_ENV) python bench/ilqr.py $(BENCH_ARGS)
+
+bench-rollout: setup
+	@$(IN_ENV) python bench/rollout.py $(BENCH_ARGS)
 
 bench-loop: setup
 	@$(IN_ENV) python bench/loop.py
