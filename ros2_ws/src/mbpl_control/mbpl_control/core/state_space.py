@@ -106,8 +106,8 @@ class StateSpace:
             out[..., row : row + 4] = quaternion_integrate(x[..., row : row + 4], dx[..., column : column + 3])
         return out
 
-    def interpolate(self, x: Array, y: Array, fraction: float) -> Array:
-        """Point x ⊕ fraction · (y ⊖ x): along the shortest path from x (0) to y (1)."""
+    def interpolate(self, x: Array, y: Array, fraction: float | Array) -> Array:
+        """Point x ⊕ fraction · (y ⊖ x): along the shortest path from x (0) to y (1), fractions (..., 1)."""
         return self.integrate(x, fraction * self.difference(y, x))
 
     def neutral(self) -> Array:

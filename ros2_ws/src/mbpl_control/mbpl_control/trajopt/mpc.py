@@ -142,20 +142,12 @@ class RecedingHorizon:
         # a time within rounding of a step belongs to it
         before = np.minimum((position + 1e-9).astype(np.intp), last)
         after, fraction = np.minimum(before + 1, last), np.maximum(position - before, 0.0)[:, None]
-        ahead = space.difference(plan.states[before + 1], plan.states[before])
-        reference = space.integrate(plan.states[before], fraction * ahead)
+        reference = space.interpolate(plan.states[before], plan.states[before + 1], fraction)
         wanted = (1.0 - fraction) * plan.actions[before] + fraction * plan.actions[after]
-        gains = plan.gains[before]
-        # a rollout begins where its reference does: what the first error asks for is put into the first action
-        wanted[0] += gains[0] @ space.difference(np.asarray(state, dtype=np.float64), reference[0])
-        nominal = np.concatenate([reference, reference[-1:]])
-        nominal[0] = state
-        action = self.dynamics.action
-        still, none = np.zeros_like(wanted), np.zeros(1)
+        start, limits = np.asarray(state)[None], (self.dynamics.action.lower, self.dynamics.action.upper)
         with np.errstate(all="ignore"):
-            arguments = (nominal, wanted, still, gains, none, action.lower, action.upper)
-            actions = self.dynamics.rollout_feedback(*arguments)[1][0]
+            actions = self.dynamics.follow(start, wanted[None], reference, plan.gains[before], *limits)[1][0]
         if np.isfinite(actions).all():
             return actions
         # so far from the plan its feedback leads nowhere: what it wanted is a better guess
-        return np.clip(wanted, action.lower, action.upper)
+        return np.clip(wanted, *limits)
