@@ -9,7 +9,7 @@
 #   make bench-rollout   rollouts a second by generated kernels and by mujoco.rollout, one thread each
 #   make compare [METHODS=".." STEPS=.. SEEDS=".."]  methods side by side on three tasks; takes hours, and goes on where it was left
 #   make bench-bags      recording, reading and aligning of bags, memory, kills of the recorder
-#   make bench-mpc     planning panda_reach anew 500 times a second over DDS, with a target that moves and pushes
+#   make bench-mpc       panda_reach planned anew 500 times a second over DDS, with a target that moves and pushes
 #   make soak [MINUTES=15]  trials and swaps at 500 Hz: memory, heartbeats, bags
 #   make setup [PYTHON=/path/to/python3.12]                                     make docs    the pages, in site/
 #                                                                               make clean   undo the set-up

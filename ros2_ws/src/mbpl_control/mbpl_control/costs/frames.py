@@ -7,6 +7,7 @@ import numpy as np
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array, check_positive, float_array
 from mbpl_control.costs.accumulation import squares
+from mbpl_control.costs.one_pass import DISTANCE, ORIENTATION, POSITION, Instruction
 from mbpl_control.costs.points import JointColumns, PointMap
 from mbpl_control.costs.rotations import inverse_left_jacobian, rotation_vector
 from mbpl_control.costs.term import Expansion, Term
@@ -35,6 +36,11 @@ class FramePositionCost(Term):
             found = f"{self.weights.min()}"
             raise InvalidFieldError("FramePositionCost", "weights", found, "0 or more")
         self.target = float_array("FramePositionCost", "target", target, (3,))
+
+    def instruction(self) -> Instruction | None:
+        """See `Term.instruction`; not where the state holds the point."""
+        frames = self.points.frames()
+        return Instruction(POSITION, np.concatenate([self.weights, self.target]), frames=frames) if frames else None
 
     def evaluate(self, states: Array, actions: Array) -> Array:
         """See `Term.evaluate`."""
@@ -100,6 +106,12 @@ class FrameDistanceCost(Term):
         f = self.l2 * s + self.l1 * root + self.log * np.log(z)
         first = self.l2 + 0.5 * self.l1 / root + self.log / z
         return f, first, -0.25 * self.l1 / (z * root) - self.log / (z * z)
+
+    def instruction(self) -> Instruction | None:
+        """See `Term.instruction`; not where the state holds the points."""
+        floats = np.concatenate([[self.l1, self.l2, self.log, self.alpha], self.target])
+        frames = self.points.frames()
+        return Instruction(DISTANCE, floats, frames=frames) if frames else None
 
     def evaluate(self, states: Array, actions: Array) -> Array:
         """See `Term.evaluate`."""
@@ -173,6 +185,11 @@ class FrameOrientationCost(Term):
         if np.abs(self.target @ self.target.T - np.eye(3)).max() > 1e-6:
             found = "a matrix that is not orthonormal"
             raise InvalidFieldError("FrameOrientationCost", "target", found, "a rotation")
+
+    def instruction(self) -> Instruction:
+        """See `Term.instruction`."""
+        frame = self.joints.frame(self.kinematics, self.frame)
+        return Instruction(ORIENTATION, np.concatenate([[self.weight], self.target.ravel()]), frames=(frame,))
 
     def evaluate(self, states: Array, actions: Array) -> Array:
         """See `Term.evaluate`."""

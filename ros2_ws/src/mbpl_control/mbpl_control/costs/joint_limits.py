@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from mbpl_control.core.compiled import compiled, plain
+from mbpl_control.core.compiled import plain
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array, Indices, check_positive, float_array
+from mbpl_control.costs.one_pass import LIMITS, Instruction, barriers
 from mbpl_control.costs.term import Expansion, Term
 
 
@@ -62,7 +61,12 @@ class JointLimitCost(Term):
     def _both(self, states: Array) -> tuple[Array, Array, Array]:
         """Value (N, k), and its first and second derivative by each joint."""
         q = plain(states[:, self._in_state])
-        return _barriers(q, self.lower, self.upper, self.delta)
+        return barriers(q, self.lower, self.upper, self.delta)
+
+    def instruction(self) -> Instruction:
+        """See `Term.instruction`."""
+        floats = np.concatenate([[self.weight, self.delta], self.lower, self.upper])
+        return Instruction(LIMITS, floats, np.concatenate([self._in_state, self._in_tangent]))
 
     def evaluate(self, states: Array, actions: Array) -> Array:
         """See `Term.evaluate`."""
@@ -73,25 +77,3 @@ class JointLimitCost(Term):
         value, first, second = self._both(states)
         gradient, diagonal = self.weight * first, self.weight * second
         return Expansion(self.weight * value.sum(axis=1), gradient, diagonal, self._in_tangent, self._ndx)
-
-
-@compiled
-def _beta(z: float, d: float) -> Any:
-    """β and its derivatives."""
-    if z >= d:
-        return -np.log(z), -1.0 / z, 1.0 / (z * z)
-    u = (z - 2.0 * d) / d
-    return 0.5 * (u * u - 1.0) - np.log(d), u / d, 1.0 / (d * d)
-
-
-@compiled
-def _barriers(q: Any, lower: Any, upper: Any, d: float) -> Any:
-    value, first, second = np.empty_like(q), np.empty_like(q), np.empty_like(q)
-    for b in range(q.shape[0]):
-        for j in range(q.shape[1]):
-            half = 0.5 * (upper[j] - lower[j])
-            low, high = _beta((q[b, j] - lower[j]) / half, d), _beta((upper[j] - q[b, j]) / half, d)
-            value[b, j] = low[0] + high[0]
-            first[b, j] = (low[1] - high[1]) / half
-            second[b, j] = (low[2] + high[2]) / (half * half)
-    return value, first, second

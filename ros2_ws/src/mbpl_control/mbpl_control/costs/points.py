@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mbpl_control.core.validation import Array, Indices
+from mbpl_control.costs.one_pass import Frame
 from mbpl_control.models.kinematics import Kinematics
 
 
@@ -31,6 +32,10 @@ class JointColumns:
         """The numbers of `in_tangent` one by one."""
         return np.arange(self.in_tangent.start, self.in_tangent.stop, dtype=np.intp)
 
+    def frame(self, kinematics: Kinematics, name: str) -> Frame:
+        """A frame that hangs on these joints."""
+        return Frame(kinematics, name, self.in_state.start, self.in_state.stop, self.in_tangent.start)
+
     @classmethod
     def leading(cls, nq: int, nv: int, tangent_size: int) -> JointColumns:
         """Positions lead the state, as they do in a robot's own."""
@@ -49,6 +54,10 @@ class PointMap(ABC):
     count: int
     tangent_size: int
     columns: Indices
+
+    def frames(self) -> tuple[Frame, ...]:
+        """The frames the points are, by kinematics; none where the state itself holds them."""
+        return ()
 
     @abstractmethod
     def positions(self, states: Array) -> Array:
@@ -79,18 +88,22 @@ class KinematicPoints(PointMap):
         """Check the frames."""
         for frame in frames:
             kinematics.check(frame)
-        self.kinematics, self.frames, self.joints = kinematics, tuple(frames), joints
-        self.count, self.tangent_size, self.columns = len(self.frames), joints.tangent_size, joints.columns
+        self.kinematics, self.names, self.joints = kinematics, tuple(frames), joints
+        self.count, self.tangent_size, self.columns = len(self.names), joints.tangent_size, joints.columns
+
+    def frames(self) -> tuple[Frame, ...]:
+        """See `PointMap.frames`."""
+        return tuple(self.joints.frame(self.kinematics, name) for name in self.names)
 
     def positions(self, states: Array) -> Array:
         """See `PointMap.positions`."""
         q = states[:, self.joints.in_state]
-        return _side_by_side([self.kinematics.positions(frame, q) for frame in self.frames])
+        return _side_by_side([self.kinematics.positions(frame, q) for frame in self.names])
 
     def motion(self, states: Array) -> tuple[Array, Array]:
         """See `PointMap.motion`."""
         q = states[:, self.joints.in_state]
-        motions = [self.kinematics.motion(frame, q) for frame in self.frames]
+        motions = [self.kinematics.motion(frame, q) for frame in self.names]
         return (
             _side_by_side([m.positions for m in motions]),
             _side_by_side([m.jacobians[:, :3] for m in motions]),
@@ -102,7 +115,7 @@ class KinematicPoints(PointMap):
         parts = weights.reshape(len(q), self.count, 3)
         return sum(
             np.einsum("bk,bkij->bij", parts[:, i], self.kinematics.position_hessians(frame, q))
-            for i, frame in enumerate(self.frames)
+            for i, frame in enumerate(self.names)
         )
 
 

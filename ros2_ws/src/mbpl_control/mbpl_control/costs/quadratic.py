@@ -7,6 +7,7 @@ import numpy as np
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.state_space import SPACE_SIZES, StateSpace
 from mbpl_control.core.validation import Array, Indices, float_array
+from mbpl_control.costs.one_pass import ACTION, COSINE, STATE, Instruction
 from mbpl_control.costs.rotations import inverse_left_jacobian
 from mbpl_control.costs.term import Expansion, Term
 
@@ -44,6 +45,13 @@ class StateCost(Term):
                 if part[0] > 0.0:
                     self._quaternions.append(column)
             column += SPACE_SIZES[name][1]
+
+    def instruction(self) -> Instruction | None:
+        """See `Term.instruction`; not with quaternions."""
+        if self.space.size != self.space.tangent_size:
+            return None
+        wraps = [float(name == "angle") for name in self.space.spaces]
+        return Instruction(STATE, np.concatenate([self.weights, self.target, wraps]))
 
     def evaluate(self, states: Array, actions: Array) -> Array:
         """See `Term.evaluate`."""
@@ -96,6 +104,11 @@ class CosineCost(Term):
         self.target = float_array("CosineCost", "target", target, (count,))
         self.ramp = ramp
 
+    def instruction(self) -> Instruction:
+        """See `Term.instruction`."""
+        indices = np.concatenate([self._in_state, self._in_tangent])
+        return Instruction(COSINE, np.concatenate([self.weights, self.target]), indices)
+
     def evaluate(self, states: Array, actions: Array) -> Array:
         """See `Term.evaluate`."""
         return (1.0 - np.cos(states[:, self._in_state] - self.target)) @ self.weights
@@ -126,6 +139,10 @@ class ActionCost(Term):
             raise InvalidFieldError("ActionCost", "weights", f"{self.weights.min()}", "0 or more")
         self.target = float_array("ActionCost", "target", target, self.weights.shape)
         self.ramp = ramp
+
+    def instruction(self) -> Instruction:
+        """See `Term.instruction`."""
+        return Instruction(ACTION, np.concatenate([self.weights, self.target]))
 
     def evaluate(self, states: Array, actions: Array) -> Array:
         """See `Term.evaluate`."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from mbpl_control.core.compiled import compiled, plain
+from mbpl_control.core.compiled import plain
 from mbpl_control.core.validation import Array
+from mbpl_control.costs.one_pass import logarithms
 
 
 def rotation_vector(rotation: Array, reference: Array | None = None) -> Array:
@@ -19,44 +18,8 @@ def rotation_vector(rotation: Array, reference: Array | None = None) -> Array:
 
     Source: Shepperd 1978, "Quaternion from rotation matrix".
     """
-    return _logarithms(plain(rotation), plain(np.eye(3) if reference is None else reference))
-
-
-@compiled
-def _logarithms(rotation: Any, reference: Any) -> Any:
-    out = np.empty((len(rotation), 3))
-    r, q = np.empty((3, 3)), np.empty(4)
-    for b in range(len(rotation)):
-        for i in range(3):
-            for j in range(3):
-                r[i, j] = 0.0
-                for k in range(3):
-                    r[i, j] += rotation[b, i, k] * reference[j, k]
-        # the largest of the four squares, so that nothing is divided by a small number
-        best, largest = 0, r[0, 0] + r[1, 1] + r[2, 2]
-        for i in range(3):
-            if r[i, i] > largest:
-                best, largest = 1 + i, r[i, i]
-        if best == 0:
-            q[0] = 1.0 + largest
-            q[1], q[2], q[3] = r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]
-        else:
-            i = best - 1
-            j, k = (i + 1) % 3, (i + 2) % 3
-            q[0] = r[k, j] - r[j, k]
-            q[1 + i] = 1.0 + r[i, i] - r[j, j] - r[k, k]
-            q[1 + j], q[1 + k] = r[j, i] + r[i, j], r[k, i] + r[i, k]
-        norm = np.sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3])
-        if q[0] < 0.0:
-            norm = -norm
-        for i in range(4):
-            q[i] /= norm
-        sine = np.sqrt(q[1] * q[1] + q[2] * q[2] + q[3] * q[3])
-        # angle / sine → 2 as sine → 0
-        scale = 2.0 * np.arctan2(sine, q[0]) / sine if sine > 1e-9 else 2.0
-        for i in range(3):
-            out[b, i] = scale * q[1 + i]
-    return out
+    seen_from = np.eye(3) if reference is None else reference
+    return logarithms(plain(rotation), plain(seen_from).reshape(9))
 
 
 def inverse_left_jacobian(vector: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Sequence
 
@@ -10,6 +11,7 @@ import numpy as np
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array
 from mbpl_control.costs.cost import Cost, Quadratization
+from mbpl_control.costs.one_pass import OnePass
 from mbpl_control.costs.term import Expansion, Term, ramp_weights
 
 
@@ -33,6 +35,11 @@ class SumCost(Cost):
             raise InvalidFieldError("SumCost", "terms", "none", "at least 1")
         self.terms = tuple(terms)
         self._ndx, self._m = tangent_size, action_size
+        instructions = [term.instruction() for term in self.terms]
+        #: the terms that take part in one pass, and those that do not
+        self._together = tuple(term for term, each in zip(self.terms, instructions, strict=True) if each is not None)
+        self._alone = tuple(term for term, each in zip(self.terms, instructions, strict=True) if each is None)
+        self._pass = OnePass([each for each in instructions if each is not None], tangent_size, action_size)
         #: offset, horizon, and whether the last state weighs what that of the horizon does
         self._window: tuple[int, int, bool] | None = None
 
@@ -42,7 +49,7 @@ class SumCost(Cost):
         State i of the trajectory weighs what state min(offset + i, T) does, and the last state what state T does: a
         planner that looks less far than T still wants to end where the task ends.
         """
-        part = SumCost(self.terms, self._ndx, self._m)
+        part = copy.copy(self)
         part._window = (max(0, offset), horizon, True)
         return part
 
@@ -51,12 +58,9 @@ class SumCost(Cost):
 
         State i weighs what state min(i, T) does: what never comes to the end of the task pays nothing for it.
         """
-        part = SumCost(self.terms, self._ndx, self._m)
+        part = copy.copy(self)
         part._window = (0, horizon, False)
         return part
-
-    def _ramp(self, term: Term, steps: int) -> Array:
-        return _weights(term.ramp, steps, self._window)
 
     def _rows(self, term: Term, steps: int) -> tuple[slice, Array]:
         """The steps a term counts at, and its weights there.
@@ -68,7 +72,14 @@ class SumCost(Cost):
     def evaluate(self, states: Array, actions: Array) -> Array:
         """See `Cost.evaluate`."""
         states, actions = np.asarray(states), np.asarray(actions)
-        return sum(self._weighted(term, states, actions) for term in self.terms)  # type: ignore[return-value]
+        batch, steps = actions.shape[:-2], actions.shape[-2]
+        total = np.zeros((*batch, steps + 1))
+        if self._together:
+            several = states.reshape(-1, *states.shape[-2:]), actions.reshape(-1, *actions.shape[-2:])
+            total += self._pass.values(self._table(self._together, steps), *several).reshape(total.shape)
+        for term in self._alone:
+            total += self._weighted(term, states, actions)
+        return total
 
     def evaluate_terms(self, states: Array, actions: Array) -> list[Array]:
         """Each term's share of the costs, (..., T+1) a term."""
@@ -77,9 +88,10 @@ class SumCost(Cost):
 
     def weights(self, steps: int) -> Array:
         """Weight of each term at each state of a trajectory of T steps (terms, T+1); that of actions is 0 at T."""
-        table = np.array([self._ramp(term, steps) for term in self.terms])
-        table[[term.on_actions for term in self.terms], -1] = 0.0
-        return table
+        return np.array(self._table(self.terms, steps))
+
+    def _table(self, terms: tuple[Term, ...], steps: int) -> Array:
+        return _tables(tuple((term.ramp, term.on_actions) for term in terms), steps, self._window)
 
     def stage(self, weights: Array, states: Array, actions: Array) -> Array:
         """Σ_i w_i l_i at N points, whatever their time. Weights (terms,), states (N, nx), actions (N, m) → (N,)."""
@@ -101,7 +113,18 @@ class SumCost(Cost):
     def quadratize(self, states: Array, actions: Array, hessian: str = "exact") -> Quadratization:
         """See `Cost.quadratize`."""
         exact = _is_exact(hessian)
-        return self._sum(len(actions), lambda term, rows: term.expand(*_parts(term, states, actions, rows), exact))
+
+        def expand(term: Term, rows: slice) -> Expansion:
+            return term.expand(*_parts(term, states, actions, rows), exact)
+
+        if exact or not self._together:
+            return self._sum(len(actions), expand)
+        steps = len(actions)
+        found = self._pass.expand(self._table(self._together, steps), np.asarray(states), np.asarray(actions))
+        q = Quadratization(*found[:4], np.zeros((steps, self._m, self._ndx)), found[4])
+        if self._alone:
+            self._add(q, self._alone, expand)
+        return q
 
     def majorize(self, means: Array, spreads: Array, actions: Array, hessian: str = "exact") -> Quadratization:
         """A quadratic to minimise in place of the cost, about normal distributions of the states.
@@ -123,18 +146,21 @@ class SumCost(Cost):
         return self._sum(len(actions), bound)
 
     def _sum(self, steps: int, expand: Callable[[Term, slice], Expansion]) -> Quadratization:
-        """Expansions of the terms at the steps they count at, weighed by their ramps."""
+        """Expansions of all terms."""
         ndx, m = self._ndx, self._m
-        value = np.zeros(steps + 1)
-        lx, lxx = np.zeros((steps + 1, ndx)), np.zeros((steps + 1, ndx, ndx))
-        lu, luu = np.zeros((steps, m)), np.zeros((steps, m, m))
-        for term in self.terms:
-            rows, w = self._rows(term, steps)
+        by_state = np.zeros((steps + 1, ndx)), np.zeros((steps, m)), np.zeros((steps + 1, ndx, ndx))
+        q = Quadratization(np.zeros(steps + 1), *by_state, np.zeros((steps, m, ndx)), np.zeros((steps, m, m)))
+        self._add(q, self.terms, expand)
+        return q
+
+    def _add(self, q: Quadratization, terms: Sequence[Term], expand: Callable[[Term, slice], Expansion]) -> None:
+        """Add expansions of terms at the steps they count at, weighed by their ramps."""
+        for term in terms:
+            rows, w = self._rows(term, len(q.lu))
             if w.size == 0:
                 continue
-            at = (value[rows], lu[rows], luu[rows]) if term.on_actions else (value, lu, luu)
-            expand(term, rows).add_to(w, (value[rows], lx[rows], lxx[rows]), at)
-        return Quadratization(value, lx, lu, lxx, np.zeros((steps, m, ndx)), luu)
+            at = (q.value[rows], q.lu[rows], q.luu[rows]) if term.on_actions else (q.value, q.lu, q.luu)
+            expand(term, rows).add_to(w, (q.value[rows], q.lx[rows], q.lxx[rows]), at)
 
     def _weighted(self, term: Term, states: Array, actions: Array) -> Array:
         batch, steps = actions.shape[:-2], actions.shape[-2]
@@ -161,6 +187,14 @@ def _weights(ramp: str, steps: int, window: tuple[int, int, bool] | None) -> Arr
         weights[-1] = whole[-1]
     weights.setflags(write=False)
     return weights
+
+
+@functools.lru_cache(maxsize=1024)
+def _tables(ramps: tuple[tuple[str, bool], ...], steps: int, window: tuple[int, int, bool] | None) -> Array:
+    """Weights of terms, by ramp and whether they are on actions, at each state (terms, T+1); not to be written to."""
+    table = np.array([_weights(ramp, steps, window) for ramp, _ in ramps])
+    table[[on_actions for _, on_actions in ramps], -1] = 0.0
+    return table
 
 
 @functools.lru_cache(maxsize=1024)

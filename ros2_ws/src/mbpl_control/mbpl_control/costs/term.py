@@ -12,6 +12,7 @@ import numpy as np
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array, Indices
 from mbpl_control.costs.accumulation import add
+from mbpl_control.costs.one_pass import Instruction
 
 _PART = re.compile(r"(initial|final)\((\d+)\)")
 
@@ -101,6 +102,10 @@ class Term(ABC):
             actions: (N, m); empty for a term on states alone.
             exact: whether second derivatives of residuals count, or are dropped (Gauss-Newton).
         """
+
+    def instruction(self) -> Instruction | None:
+        """The term for one pass over all terms; None where it takes part in none."""
+        return None
 
     def majorize(self, states: Array, actions: Array, spreads: Array, exact: bool) -> Expansion:
         """A quadratic to minimise in place of the term, about N normal distributions of the state.
