@@ -337,6 +337,7 @@ def _one_pass(
                             _add_residuals(e, weight, jacobians[frame][row], 0, columns[frame], t, lx, lxx)
                 value[lane, t] += ramp * total
             if derive:
-                for i in range(nx):
+                # of the tangent space, which is smaller than the state where that holds rotations
+                for i in range(lx.shape[1]):
                     for k in range(i):
                         lxx[t, k, i] = lxx[t, i, k]
