@@ -169,6 +169,16 @@ def _transposed_products(matrix: Any, x: Any, y: Any, x_out: Any, y_out: Any) ->
 
 
 @compiled
+def _symmetric_sum(x: Any, y: Any, out: Any) -> None:
+    """x + y, symmetric but for rounding, by the upper half."""
+    for i in range(x.shape[0]):
+        for j in range(i, x.shape[0]):
+            out[i, j] = x[i, j] + y[i, j]
+        for j in range(i):
+            out[i, j] = out[j, i]
+
+
+@compiled
 def _restricted_gains(free: Any, q_uu: Any, q_ux: Any, part: Any, side: Any, gain: Any) -> bool:
     """K = −Q_uu⁻¹ Q_ux on the free actions, zero on the others; False when Q_uu is not positive definite there."""
     m, n = gain.shape
@@ -257,12 +267,14 @@ def _backward(
         at, bt = a[t], b[t]
         vxx = vxx_all[t + 1]
         for i in range(n):
-            s = vx_all[t + 1, i]
-            for j in range(n):
-                s += vxx[i, j] * c[t, j]
-            vx[i] = s
+            vx[i] = vx_all[t + 1, i]
             qx[i] = lx[t, i]
             gx[i] = lx[t, i]
+        for j in range(n):
+            offset = c[t, j]
+            if offset != 0.0:
+                for i in range(n):
+                    vx[i] += offset * vxx[j, i]
         for i in range(m):
             qu[i] = lu[t, i]
             gu[i] = lu[t, i]
@@ -351,11 +363,7 @@ def _backward(
         if inside and mu == 0.0:
             # Kᵀ Q_uu K = −Kᵀ Q_ux
             np.dot(gain.T, qux, change_n)
-            for i in range(n):
-                for j in range(i + 1):
-                    s = 0.5 * (qxx[i, j] + qxx[j, i] + change_n[i, j] + change_n[j, i])
-                    vxx_t[i, j] = s
-                    vxx_t[j, i] = s
+            _symmetric_sum(qxx, change_n, vxx_t)
         else:
             np.dot(quu, gain, quu_gain)
             for i in range(m):
