@@ -171,8 +171,10 @@ def test_feedback_that_leads_nowhere_from_here_does_not_spoil_the_next_plan(task
     planner = task_receding_horizon(task, 0)
     start = task.condition(0).state
     plan = planner.plan(start, 0.0, first_guess(task, 0, start))
-    plan.gains[:] *= 1e200
+    plan.gains[:] = np.nan
     away = start + 1e-3
-    again = planner.plan(away, 0.1)
-    assert np.isfinite(again.states).all()
-    np.testing.assert_array_equal(again.states[0], away)
+    guess = first_guess(task, 0, away)
+    again = planner.plan(away, 0.1, guess)
+    # it begins anew, and may take as long as a first plan
+    fresh = task_receding_horizon(task, 0)
+    np.testing.assert_array_equal(again.actions, fresh.plan(away, 0.1, guess).actions)

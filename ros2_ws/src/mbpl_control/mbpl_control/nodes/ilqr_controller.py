@@ -300,7 +300,8 @@ class ILQRController(LifecycleNode):
                 self._begin_ns = stamp
             now = 1e-9 * (stamp - self._begin_ns)
             start = planner.predict(x, now, self._delay, None if self._commands else self._held())
-            result = planner.plan(start, now + self._delay)
+            assert self._task is not None  # noqa: S101 - configured
+            result = planner.plan(start, now + self._delay, first_guess(self._task, self._condition, start))
             law = planner.law(result, self.get_name())
             valid_from = stamp + round(1e9 * self._delay)
             self._publish(law, stamp, valid_from)

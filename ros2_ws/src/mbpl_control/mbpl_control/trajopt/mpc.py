@@ -101,13 +101,15 @@ class RecedingHorizon:
         Args:
             state: (nx,).
             time: s, at which the plan begins.
-            guess: first actions (H, m), for the first plan; later ones start from the last plan's law.
+            guess: first actions (H, m), where there is no plan to go on from: none was made yet, or its law leads
+                nowhere from here. Zeros when None.
 
         Raises:
             SolverError: no plan was found; the one in force stays.
         """
-        options = self._first_options if self._plan is None else self._options
-        actions = self._warm_start(state, time) if self._plan is not None else guess
+        warm = None if self._plan is None else self._warm_start(state, time)
+        options = self._first_options if warm is None else self._options
+        actions = guess if warm is None else warm
         if actions is None:
             actions = np.zeros((self._horizon, self.dynamics.action.size))
         offset = round(time / self.dynamics.dt)
@@ -129,8 +131,10 @@ class RecedingHorizon:
         error = plan.state.space.difference(x, plan.states[t])
         return np.clip(plan.actions[t] + plan.gains[t] @ error, action.lower, action.upper)
 
-    def _warm_start(self, state: Array, time: float) -> Array:
+    def _warm_start(self, state: Array, time: float) -> Array | None:
         """Actions (H, m) of the last plan's law on the model, from a state and time on; beyond its end its last step.
+
+        None where that diverges: the robot is so far from the plan that its feedback leads nowhere.
 
         The law, not its actions alone: those would lead an unstable robot away from the plan as soon as it is not
         exactly where the plan has it.
@@ -146,8 +150,5 @@ class RecedingHorizon:
         wanted = (1.0 - fraction) * plan.actions[before] + fraction * plan.actions[after]
         start, limits = np.asarray(state)[None], (self.dynamics.action.lower, self.dynamics.action.upper)
         with np.errstate(all="ignore"):
-            actions = self.dynamics.follow(start, wanted[None], reference, plan.gains[before], *limits)[1][0]
-        if np.isfinite(actions).all():
-            return actions
-        # so far from the plan its feedback leads nowhere: what it wanted is a better guess
-        return np.clip(wanted, *limits)
+            states, actions = self.dynamics.follow(start, wanted[None], reference, plan.gains[before], *limits)
+        return actions[0] if np.isfinite(states).all() and np.isfinite(actions).all() else None
