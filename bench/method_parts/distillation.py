@@ -182,7 +182,7 @@ def mimic(seeds: Sequence[int]) -> list[Row]:
 
 
 #: Of the reacher: iterations in all, those between distillations, and the pull.
-REACHING, PERIOD, PULL = 40, 10, 0.1
+REACHING, PERIOD, PULL = 40, 10, 0.01
 LOCAL = PolicyGradientOptions(episodes=48, kl_step=0.1)
 REACHER = PolicyArchitecture((32, 32), activation="tanh", covariance="state_dependent")
 

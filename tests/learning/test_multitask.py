@@ -42,7 +42,7 @@ def test_one_network_does_what_three_teachers_did_and_learns_a_fourth_mass_soone
 
 def test_policies_of_parts_that_are_drawn_together_make_a_better_one_than_learning_all_at_once() -> None:
     found = [divided_returns(seed) for seed in SEEDS]
-    names = ("quadrants, towards each other", "one policy on all starts", "quadrants, no pull")
+    names = ("quadrants, towards the global policy", "one policy on all starts", "quadrants, no pull")
     together, whole, apart = (np.array([each[name] for each in found]) for name in names)
     assert together.mean() > whole.mean(), found
     assert together.mean() > apart.mean(), found
