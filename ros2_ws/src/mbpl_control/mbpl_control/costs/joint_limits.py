@@ -7,7 +7,7 @@ import numpy as np
 from mbpl_control.core.compiled import plain
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array, Indices, check_positive, float_array
-from mbpl_control.costs.one_pass import LIMITS, Instruction, barriers
+from mbpl_control.costs.one_pass import LIMITS, Instruction
 from mbpl_control.costs.term import Expansion, Term
 
 
@@ -60,6 +60,9 @@ class JointLimitCost(Term):
 
     def _both(self, states: Array) -> tuple[Array, Array, Array]:
         """Value (N, k), and its first and second derivative by each joint."""
+        # compiled: what only reads a task does not pay for loading it
+        from mbpl_control.costs.kernels import barriers
+
         q = plain(states[:, self._in_state])
         return barriers(q, self.lower, self.upper, self.delta)
 

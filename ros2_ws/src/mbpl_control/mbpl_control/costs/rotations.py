@@ -6,7 +6,6 @@ import numpy as np
 
 from mbpl_control.core.compiled import plain
 from mbpl_control.core.validation import Array
-from mbpl_control.costs.one_pass import logarithms
 
 
 def rotation_vector(rotation: Array, reference: Array | None = None) -> Array:
@@ -18,6 +17,9 @@ def rotation_vector(rotation: Array, reference: Array | None = None) -> Array:
 
     Source: Shepperd 1978, "Quaternion from rotation matrix".
     """
+    # compiled: what only reads a task does not pay for loading it
+    from mbpl_control.costs.kernels import logarithms
+
     seen_from = np.eye(3) if reference is None else reference
     return logarithms(plain(rotation), plain(seen_from).reshape(9))
 
