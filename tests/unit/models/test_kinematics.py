@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from mbpl_control.core import ModelError, StateSpace
 from mbpl_control.models import RobotModel
+from mbpl_control.models.kinematics import LONGEST_KNOWN
 
 FRAMES = {
     "arm7": ["tip", "forearm"],
@@ -110,3 +111,19 @@ def test_a_site_hides_the_body_of_its_name(make_robot) -> None:
         </body></worldbody></mujoco>"""
     )
     np.testing.assert_allclose(robot.kinematics.positions("hand", np.zeros((1, 1)))[0], [1.0, 0.0, 0.0])
+
+
+def test_an_answer_that_is_kept_is_given_for_its_own_positions_alone_and_long_ones_are_not_kept(robots) -> None:
+    kinematics = robots["tree"].kinematics
+    frame = "tip"
+    q = np.random.default_rng(0).uniform(-1.0, 1.0, (5, robots["tree"].nq))
+    first = kinematics.motion(frame, q)
+    assert kinematics.motion(frame, q.copy()) is first
+    with pytest.raises(ValueError, match="read-only"):
+        first.positions[0] = 0.0
+    q[0] += 0.3
+    moved = kinematics.motion(frame, q)
+    assert not np.allclose(moved.jacobians[0], first.jacobians[0])
+    np.testing.assert_array_equal(moved.positions[1:], first.positions[1:])
+    many = np.tile(q, (1 + LONGEST_KNOWN // 5, 1))
+    assert kinematics.motion(frame, many) is not kinematics.motion(frame, many)

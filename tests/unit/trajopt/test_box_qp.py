@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from mbpl_control.trajopt.riccati import box_qp, factor, solve_factored
+from mbpl_control.trajopt.riccati_kernels import box_qp, factor, solve_factored
 
 
 def solve(

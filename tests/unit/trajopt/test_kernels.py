@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mbpl_control.core.compiled import compiled, plain
-from mbpl_control.trajopt import riccati, solve_lqr
+from mbpl_control.trajopt import riccati_kernels, solve_lqr
 
 
 def package_files(repository: Path) -> list[Path]:
@@ -42,7 +42,7 @@ def test_a_compiled_function_calls_only_those_of_its_own_file(repository: Path) 
 
 
 def test_arrays_that_may_not_be_written_do_not_make_a_kernel_compile_again() -> None:
-    kernel = riccati._backward
+    kernel = riccati_kernels.recursion
     arrays = [np.ones((3, 1, 1)) for _ in range(2)]
     solve_lqr(arrays[0], arrays[1], np.ones((4, 1, 1)), np.ones((3, 1, 1)))
     before = len(kernel.signatures)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mbpl_control.models.chain import Chain
 
 
-#: Answers that are kept.
-MOST_KNOWN = 8
+#: Answers that are kept, and positions in one at most: along a trajectory, not those of a thousand at once.
+MOST_KNOWN, LONGEST_KNOWN = 8, 2048
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,10 @@ class Kinematics:
         motion = FrameMotion(*self._chain(frame).walk(q, int(self._model.nv))[:3])
         for part in (motion.positions, motion.rotations, motion.jacobians):
             part.setflags(write=False)
-        if len(self._known) >= MOST_KNOWN:
-            self._known.clear()
-        self._known[frame, len(q)] = np.array(q), motion
+        if len(q) <= LONGEST_KNOWN:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[frame, len(q)] = np.array(q), motion
         return motion
 
     def positions(self, frame: str, positions: Array) -> Array:

@@ -98,7 +98,7 @@ class Form(Protocol):
 
 
 class ForwardForm:
-    """The effort, or whatever the action is, as the control: A and B of the model; limits by `riccati.box_qp`."""
+    """The effort, or whatever the action is, as the control: A and B of the model; limits by `box_qp`."""
 
     name = "forward dynamics"
     knows_curvature = False
