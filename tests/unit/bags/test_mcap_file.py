@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mcap.opcode import Opcode
 from mcap.reader import make_reader
 from mcap.writer import CompressionType, Writer
 
-from mbpl_control.bags.mcap_file import CHUNK, MESSAGE, McapFile
+from mbpl_control.bags.mcap_file import McapFile
 from mbpl_control.core import BagError
 
 COUNT = 400
@@ -57,14 +58,14 @@ def test_only_the_types_that_are_asked_for_are_handed_out(tmp_path: Path) -> Non
     assert not list(McapFile(path).blocks({"std_msgs/msg/Header"}))
 
 
-@pytest.mark.parametrize("opcode", [CHUNK, MESSAGE])
-def test_a_record_that_got_lost_is_found(tmp_path: Path, opcode: int) -> None:
-    path = write(tmp_path / "a.mcap", list(range(COUNT)), use_chunking=opcode == CHUNK)
+@pytest.mark.parametrize("opcode", [Opcode.CHUNK, Opcode.MESSAGE])
+def test_a_record_that_got_lost_is_found(tmp_path: Path, opcode: Opcode) -> None:
+    path = write(tmp_path / "a.mcap", list(range(COUNT)), use_chunking=opcode == Opcode.CHUNK)
     content = bytearray(path.read_bytes())
     with open(path, "rb") as stream:
         indexes = make_reader(stream).get_summary().chunk_indexes
-    begin_of_message = bytes([MESSAGE]) + (22 + 8).to_bytes(8, "little")
-    place = indexes[3].chunk_start_offset if opcode == CHUNK else content.index(begin_of_message)
+    begin_of_message = bytes([Opcode.MESSAGE]) + (22 + 8).to_bytes(8, "little")
+    place = indexes[3].chunk_start_offset if opcode == Opcode.CHUNK else content.index(begin_of_message)
     content[place] = 0x80  # a record of a kind that is left to others
     path.write_bytes(content)
     with pytest.raises(BagError, match=rf"a\.mcap: holds \d+ messages; {COUNT} were written"):

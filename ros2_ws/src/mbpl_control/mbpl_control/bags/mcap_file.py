@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from array import array
 from bisect import bisect_right
 from collections.abc import Collection, Iterator
@@ -11,22 +10,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from mcap.exceptions import EndOfFile
+from mcap.records import Channel, Chunk, McapRecord, Message, Schema, Statistics
+from mcap.stream_reader import MAGIC_SIZE, StreamReader, breakup_chunk
 from numpy.typing import NDArray
-from rosbags.rosbag2.storage_mcap import decompress
 
 from mbpl_control.core.errors import BagError
 
 #: A message as it was recorded: topic, type, arrival in ns, data.
 Recorded = tuple[str, str, int, bytes]
 
-MAGIC = b"\x89MCAP0\r\n"
-FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, STATISTICS = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0B
-#: Opcode of a record, and bytes of what follows.
-_HEAD = struct.Struct("<BQ")
-#: Channel, number, arrival and publication in front of a message.
-_MESSAGE = struct.Struct("<HIQQ")
-#: First and last arrival, size and checksum in front of the records of a chunk.
-_CHUNK = struct.Struct("<QQQI")
 #: So many messages, or bytes, are handed out at once where there are as many.
 TOGETHER, TOGETHER_BYTES = 1000, 2**20
 
@@ -68,15 +61,14 @@ class McapFile:
         with open(self._path, "rb") as stream:
             for number, (_, at, length) in enumerate(self._pieces):
                 try:
-                    content = _content(stream, int(at), int(length))
-                    found = list(self._messages(content))
+                    found = list(self._messages(stream, int(at), int(length)))
                 except BagError:
                     raise
-                except Exception as error:  # whatever damage makes the decompression raise
+                except Exception as error:  # whatever damage makes the library raise, or what unpacks below it
                     if self._torn:
                         break
                     raise BagError(f"{self._path}: its chunk at byte {at} is damaged: {error!r}") from error
-                count, size = count + len(found), size + len(content)
+                count, size = count + len(found), size + sum(len(data) for *_, data in found)
                 held += found if kinds is None else [m for m in found if m[1] in kinds]
                 last = number + 1 == len(self._pieces)
                 if len(held) < TOGETHER and size < TOGETHER_BYTES and not last:
@@ -92,103 +84,62 @@ class McapFile:
         if held:
             yield held
         if self._torn and not self._channels:
-            raise self._no_mcap("it ends too early")
+            raise BagError(f"{self._path}: not an MCAP file: it ends too early")
         if not self._torn and self._told not in (None, count):
             raise BagError(f"{self._path}: holds {count} messages; {self._told} were written")
 
     def _walk(self, stream: BinaryIO) -> NDArray[np.uint64]:
         """First arrival, place and length (N, 3) of every chunk, and of messages in a row outside of any."""
-        end = stream.seek(0, 2)
-        stream.seek(0)
-        if stream.read(len(MAGIC)) != MAGIC:
-            raise self._no_mcap("it does not begin as one")
-        found = array("Q")
-        at, in_a_row, closed = len(MAGIC), False, False
-        while not closed and at + _HEAD.size <= end:
-            stream.seek(at)
-            code, length = _HEAD.unpack(stream.read(_HEAD.size))
-            after = at + _HEAD.size + length
-            if after > end:
-                break
-            try:
-                closed = self._note(stream, code, at, after, found, in_a_row)
-            except (struct.error, ValueError, KeyError) as error:
-                if self._torn:
-                    break
-                raise BagError(f"{self._path}: its record at byte {at} is damaged: {error!r}") from error
-            in_a_row, at = code == MESSAGE, after
-        if not closed and not self._torn:
-            raise BagError(f"{self._path}: ends at byte {end}, in the middle of something")
+        # the library's own index holds objects for every chunk, some MiB for each GiB of file
+        found, at, in_a_row = array("Q"), 0, False
+        try:
+            for record in StreamReader(stream, emit_chunks=True).records:
+                at, after = at or MAGIC_SIZE, stream.tell()
+                self._note(record, at, after, found, in_a_row)
+                in_a_row, at = isinstance(record, Message), after
+        except (BagError, OSError):
+            raise
+        except Exception as error:  # whatever the library raises at something that is none
+            if not at:
+                raise BagError(f"{self._path}: not an MCAP file: {error or repr(error)}") from error
+            if not self._torn:
+                cut = isinstance(error, EndOfFile)
+                why = "it ends in the middle of something" if cut else f"its record at byte {at} is damaged"
+                raise BagError(f"{self._path}: {why}: {error!r}") from error
         pieces = np.frombuffer(found, np.uint64).reshape(-1, 3) if found else np.zeros((0, 3), np.uint64)
         return pieces if self._torn else pieces[np.argsort(pieces[:, 0], kind="stable")]
 
-    def _note(self, stream: BinaryIO, code: int, at: int, after: int, found: array[int], in_a_row: bool) -> bool:
-        """Take what the walk needs of a record whose content comes next; whether it is the last one."""
-        if code == CHUNK:
-            found.extend((_CHUNK.unpack(stream.read(_CHUNK.size))[0], at, after - at))
-        elif code == MESSAGE:
-            arrival = _MESSAGE.unpack(stream.read(_MESSAGE.size))[2]
+    def _note(self, record: McapRecord, at: int, after: int, found: array[int], in_a_row: bool) -> None:
+        """Take what the walk needs of a record between two bytes of the file."""
+        if isinstance(record, Chunk):
+            found.extend((record.message_start_time, at, after - at))
+        elif isinstance(record, Message):
             if in_a_row and found[-1] < TOGETHER_BYTES:
-                found[-3], found[-1] = min(found[-3], arrival), after - found[-2]
+                found[-3], found[-1] = min(found[-3], record.log_time), after - found[-2]
             else:
-                found.extend((arrival, at, after - at))
-        elif code in (SCHEMA, CHANNEL):
-            self._define(code, stream.read(after - at - _HEAD.size))
-        elif code == STATISTICS:
-            self._told = struct.unpack("<Q", stream.read(8))[0]
-        elif code == FOOTER:
-            stream.seek(after)
-            return stream.read(len(MAGIC)) == MAGIC
-        return False
+                found.extend((record.log_time, at, after - at))
+        elif isinstance(record, Statistics):
+            self._told = record.message_count
+        else:
+            self._define(record)
 
-    def _messages(self, content: bytes) -> Iterator[Recorded]:
-        at, end = 0, len(content)
-        while at < end:
-            code, length = _HEAD.unpack_from(content, at)
-            begin = at + _HEAD.size
-            at = begin + length
-            if at > end:
-                raise ValueError(f"a record of {length} bytes where {end - begin} are left")
-            if code == MESSAGE:
-                channel, _, arrival, _ = _MESSAGE.unpack_from(content, begin)
-                yield *self._channels[channel], arrival, content[begin + _MESSAGE.size : at]
-            elif code in (SCHEMA, CHANNEL):
-                self._define(code, content[begin:at])
+    def _messages(self, stream: BinaryIO, at: int, length: int) -> Iterator[Recorded]:
+        """Those of one piece."""
+        stream.seek(at)
+        for record in StreamReader(stream, skip_magic=True, emit_chunks=True).records:
+            for each in breakup_chunk(record, validate_crc=True) if isinstance(record, Chunk) else (record,):
+                if isinstance(each, Message):
+                    yield *self._channels[each.channel_id], each.log_time, each.data
+                else:
+                    self._define(each)
+            if stream.tell() >= at + length:
+                return
 
-    def _define(self, code: int, record: bytes) -> None:
-        """Take a schema, or a channel of one."""
-        (number,) = struct.unpack_from("<H", record)
-        if code == SCHEMA:
-            self._schemas[number] = _texts(record, 2, 1)[0]
-            return
-        topic, encoding = _texts(record, 4, 2)
-        if encoding != "cdr" and not self._torn:
-            raise BagError(f"{self._path}: {topic} is encoded as '{encoding}'; must be cdr")
-        self._channels[number] = topic, self._schemas[struct.unpack_from("<H", record, 2)[0]]
-
-    def _no_mcap(self, why: str) -> BagError:
-        return BagError(f"{self._path}: not an MCAP file: {why}")
-
-
-def _content(stream: BinaryIO, at: int, length: int) -> bytes:
-    """Records of a chunk, or as they are outside of any."""
-    stream.seek(at)
-    record = stream.read(length)
-    if record[0] != CHUNK:
-        return record
-    _, _, size, checksum = _CHUNK.unpack_from(record, _HEAD.size)
-    begin = _HEAD.size + _CHUNK.size
-    (compression,) = _texts(record, begin, 1)
-    begin += 4 + len(compression) + 8
-    (packed,) = struct.unpack_from("<Q", record, begin - 8)
-    return decompress(record[begin : begin + packed], compression, size, checksum)
-
-
-def _texts(record: bytes, at: int, count: int) -> list[str]:
-    """Texts that stand one after the other, each behind its length."""
-    found = []
-    for _ in range(count):
-        (length,) = struct.unpack_from("<I", record, at)
-        found.append(record[at + 4 : at + 4 + length].decode())
-        at += 4 + length
-    return found
+    def _define(self, record: McapRecord) -> None:
+        """Take a schema, or a channel of one; nothing else."""
+        if isinstance(record, Schema):
+            self._schemas[record.id] = record.name
+        elif isinstance(record, Channel):
+            if record.message_encoding != "cdr" and not self._torn:
+                raise BagError(f"{self._path}: {record.topic} is encoded as '{record.message_encoding}'; must be cdr")
+            self._channels[record.id] = record.topic, self._schemas[record.schema_id]
