@@ -112,21 +112,21 @@ class Ours:
 
             def back() -> Any:
                 diagonal = np.ascontiguousarray(np.einsum("tii->ti", q.luu))
-                return inverse.backward(0.0, jacobians, q.lx, q.lu, q.lxx, diagonal)
+                slopes = inverse.slopes(jacobians, q.lx, q.lu)
+                return inverse.backward(0.0, jacobians, slopes, slopes, q.lxx, diagonal)
 
-            gains = timed("backward", back)[0]
+            gains, _, curvature, _ = timed("backward", back)
+            timed("law", lambda: inverse.action_law(jacobians, gains, curvature))
             timed("rollout", lambda: inverse.lead(states, accelerations, still, gains, 1.0))
-        name = "law" if self.form == "inverse" else "linearize"
-        a, b = timed(name, lambda: dynamics.linearize(states[:-1], actions))
+            return seconds
+        a, b = timed("linearize", lambda: dynamics.linearize(states[:-1], actions))
         none, wide = np.zeros((len(actions), a.shape[1])), np.full_like(actions, np.inf)
         arrays = (a, b, none, q.lx, q.lu, q.lxx, q.lux, q.luu, -wide, wide)
-        name = "law" if self.form == "inverse" else "backward"
-        law = timed(name, lambda: backward_pass(*arrays, 0.0, dynamics.leap))
-        if self.form == "forward":
-            arguments = (states, actions, still, law.gains)
-            rolled = timed("rollout", lambda: dynamics.rollout_feedback(*arguments, np.ones(1), low, high))
-            timed("evaluate", lambda: cost.evaluate(*rolled))
-            timed("rollout_linearized", lambda: dynamics.rollout_linearized(*arguments, low, high))
+        law = timed("backward", lambda: backward_pass(*arrays, 0.0, dynamics.leap))
+        arguments = (states, actions, still, law.gains)
+        rolled = timed("rollout", lambda: dynamics.rollout_feedback(*arguments, np.ones(1), low, high))
+        timed("evaluate", lambda: cost.evaluate(*rolled))
+        timed("rollout_linearized", lambda: dynamics.rollout_linearized(*arguments, low, high))
         return seconds
 
 

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from mbpl_control.core import ModelError, StateSpace
 from mbpl_control.models import RobotModel
-from mbpl_control.models.kinematics import LONGEST_KNOWN
+from mbpl_control.models.chain import LANES
 
 FRAMES = {
     "arm7": ["tip", "forearm"],
@@ -113,17 +113,24 @@ def test_a_site_hides_the_body_of_its_name(make_robot) -> None:
     np.testing.assert_allclose(robot.kinematics.positions("hand", np.zeros((1, 1)))[0], [1.0, 0.0, 0.0])
 
 
-def test_an_answer_that_is_kept_is_given_for_its_own_positions_alone_and_long_ones_are_not_kept(robots) -> None:
-    kinematics = robots["tree"].kinematics
-    frame = "tip"
-    q = np.random.default_rng(0).uniform(-1.0, 1.0, (5, robots["tree"].nq))
-    first = kinematics.motion(frame, q)
-    assert kinematics.motion(frame, q.copy()) is first
-    with pytest.raises(ValueError, match="read-only"):
-        first.positions[0] = 0.0
-    q[0] += 0.3
-    moved = kinematics.motion(frame, q)
-    assert not np.allclose(moved.jacobians[0], first.jacobians[0])
-    np.testing.assert_array_equal(moved.positions[1:], first.positions[1:])
-    many = np.tile(q, (1 + LONGEST_KNOWN // 5, 1))
-    assert kinematics.motion(frame, many) is not kinematics.motion(frame, many)
+@pytest.mark.parametrize(("name", "frame"), CASES)
+def test_many_at_once_are_what_each_is_alone(robots, random_states, name: str, frame: str) -> None:
+    robot = robots[name]
+    q = random_states(robot, 2 * LANES + 3)[:, : robot.nq]
+    many = robot.kinematics.motion(frame, q)
+    for i in range(len(q)):
+        one = robot.kinematics.motion(frame, q[i : i + 1])
+        for together, alone in zip(vars(many).values(), vars(one).values(), strict=True):
+            np.testing.assert_allclose(together[i], alone[0], atol=1e-15)
+
+
+@pytest.mark.parametrize("turns", [0.0, 1e3, -1e6])
+def test_a_joint_may_have_turned_many_times(make_robot, turns: float) -> None:
+    """An angle of k turns and a bit is that bit, as far as a number holds it."""
+    robot = make_robot(
+        """<mujoco><worldbody><body name="hand"><joint name="j" axis="0 0 1"/><geom size="0.1"/>
+        <site name="tip" pos="1 0 0"/></body></worldbody></mujoco>"""
+    )
+    angles = np.linspace(-3.0, 3.0, 50) + 2.0 * np.pi * turns
+    expected = np.stack([np.cos(angles), np.sin(angles), np.zeros(50)], axis=1)
+    np.testing.assert_allclose(robot.kinematics.positions("tip", angles[:, None]), expected, atol=1e-15)

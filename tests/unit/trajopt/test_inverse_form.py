@@ -120,7 +120,7 @@ def test_the_pass_is_the_dense_one_on_the_same_quadratic_problem(robot, dynamics
     _, whole = inverse.along(now.states, inverse.accelerations(now.states))
     diagonal = np.einsum("tii->ti", q.luu).copy()
     slopes = inverse.slopes(whole, q.lx, q.lu)
-    gains, feedforward, told = inverse.backward(mu, whole, slopes, slopes, q.lxx, diagonal)
+    gains, feedforward, curvature, told = inverse.backward(mu, whole, slopes, slopes, q.lxx, diagonal)
     # the same by matrices: A, B of the sum, and the cost by (q, v, a) through the effort
     eye, none = np.eye(3), np.zeros((3, 3))
     a = np.block([[eye, DT * eye], [none, eye]])
@@ -137,18 +137,26 @@ def test_the_pass_is_the_dense_one_on_the_same_quadratic_problem(robot, dynamics
     assert told[0] == dense.failed_at == -1
     np.testing.assert_allclose(gains, dense.gains, rtol=1e-7, atol=1e-7)
     np.testing.assert_allclose(feedforward, dense.feedforward, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(curvature, dense.q_uu, rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(told[1:3], [dense.linear, dense.quadratic], rtol=1e-8)
+
+
+def test_the_law_of_the_action_is_that_of_the_forward_form(robot, dynamics) -> None:
+    """On one trajectory both solve the same linear-quadratic problem, whose control has two names."""
+    free = replace(robot.action, lower=np.full(3, -np.inf), upper=np.full(3, np.inf))
+    dynamics, cost = GeneratedDynamics(robot, DT, 1, free), reach(robot, action=0.05)
+    now, forward = somewhere(dynamics), ForwardForm(dynamics, cost, ILQROptions(), Clock())
+    mine, theirs = InverseForm(dynamics.inverse, forward).law(now), forward.law(now)
+    np.testing.assert_allclose(mine.gains, theirs.gains, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(mine.q_uu, theirs.q_uu, rtol=1e-7, atol=1e-9)
+    assert mine.free.all()
 
 
 def test_the_gradient_is_per_unit_of_effort(robot, dynamics) -> None:
     """dJ/dτ_t under the law's own feedback, by differences of the cost of the forward dynamics."""
     now, cost, clock = somewhere(dynamics), reach(robot), Clock()
-    forward = ForwardForm(dynamics, cost, ILQROptions(), clock)
-    law = InverseForm(dynamics.inverse, forward).backward(now, 0.0)
-    # a law of the acceleration as one of the effort: δτ = τ_x δx + τ_a (k + K δx)
-    _, whole = dynamics.inverse.along(now.states, dynamics.inverse.accelerations(now.states))
-    gains = whole[:, :, :6] + whole[:, :, 6:9] @ law.gains
-    wide, h, steepest = np.full(3, np.inf), 1e-5, 0.0
+    law = InverseForm(dynamics.inverse, ForwardForm(dynamics, cost, ILQROptions(), clock)).law(now)
+    gains, wide, h, steepest = law.gains, np.full(3, np.inf), 1e-5, 0.0
     for t in range(STEPS):
         for i in range(3):
             push = np.zeros((STEPS, 3))
@@ -166,7 +174,7 @@ def test_a_cost_of_the_action_that_is_not_convex_fails_at_its_step(robot, dynami
     diagonal = np.einsum("tii->ti", q.luu).copy()
     diagonal[11] = -1e6
     slopes = inverse.slopes(whole, q.lx, q.lu)
-    assert inverse.backward(0.0, whole, slopes, slopes, q.lxx, diagonal)[2][0] == 11
+    assert inverse.backward(0.0, whole, slopes, slopes, q.lxx, diagonal)[3][0] == 11
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -49,6 +49,18 @@ class Instruction(NamedTuple):
     frames: tuple[Frame, ...] = ()
 
 
+class Schedule(NamedTuple):
+    """When terms count along a trajectory of T steps.
+
+    Attributes:
+        weights: of each term at each state (terms, T+1).
+        spans: the first state and the one after the last that each frame is asked for at; a row at least.
+    """
+
+    weights: Array
+    spans: NDArray[np.int64]
+
+
 class OnePass:
     """Instructions of several terms, run together.
 
@@ -76,32 +88,41 @@ class OnePass:
         #: which terms ask for each frame
         self._users = [[i for i, each in enumerate(instructions) if frame in each.frames] for frame in self._frames]
 
-    def values(self, weights: Array, states: Array, actions: Array) -> Array:
+    def schedule(self, weights: Array) -> Schedule:
+        """When each term counts, by its weights at each state (terms, T+1); they are not written to any more."""
+        spans = np.zeros((max(1, len(self._frames)), 2), np.int64)
+        for span, users in zip(spans, self._users, strict=False):
+            asked = np.flatnonzero(weights[users].any(axis=0))
+            if asked.size:
+                span[:] = asked[0], asked[-1] + 1
+        return Schedule(plain(weights), spans)
+
+    def values(self, schedule: Schedule, states: Array, actions: Array) -> Array:
         """Costs (L, T+1) of L trajectories.
 
         Args:
-            weights: of each term at each state (terms, T+1).
+            schedule: of a trajectory of T steps.
             states: (L, T+1, nx).
             actions: (L, T, m).
         """
         value = np.zeros(states.shape[:2])
         none = np.zeros((0, 0)), np.zeros((0, 0, 0))
-        self._run(False, weights, states, actions, value, (*none, *none))
+        self._run(False, schedule, states, actions, value, (*none, *none))
         return value
 
-    def expand(self, weights: Array, states: Array, actions: Array) -> tuple[Array, Array, Array, Array, Array]:
+    def expand(self, schedule: Schedule, states: Array, actions: Array) -> tuple[Array, Array, Array, Array, Array]:
         """Values l (T+1,), lx (T+1, ndx), lu (T, m), lxx and luu along one trajectory, Gauss-Newton."""
         steps, ndx, m = len(actions), self._ndx, self._m
         value = np.zeros((1, steps + 1))
         lx, lxx = np.zeros((steps + 1, ndx)), np.zeros((steps + 1, ndx, ndx))
         lu, luu = np.zeros((steps, m)), np.zeros((steps, m, m))
-        self._run(True, weights, states[None], actions[None], value, (lx, lxx, lu, luu))
+        self._run(True, schedule, states[None], actions[None], value, (lx, lxx, lu, luu))
         return value[0], lx, lu, lxx, luu
 
     def _run(
         self,
         derive: bool,
-        weights: Array,
+        schedule: Schedule,
         states: Array,
         actions: Array,
         value: Array,
@@ -111,13 +132,10 @@ class OnePass:
         from mbpl_control.costs.kernels import one_pass
 
         count = len(states)
-        begins, motions = [], []
-        for frame, users in zip(self._frames, self._users, strict=True):
-            asked = np.flatnonzero(weights[users].any(axis=0))
-            begin, end = (int(asked[0]), int(asked[-1]) + 1) if asked.size else (0, 0)
+        motions = []
+        for frame, (begin, end) in zip(self._frames, schedule.spans.tolist(), strict=False):
             q = states[:, begin:end, frame.begin : frame.end].reshape(count * (end - begin), -1)
             motion = frame.kinematics.motion(frame.name, q)
-            begins.append((begin, end))
             motions.append((motion.positions, motion.rotations, motion.jacobians))
         positions, rotations, jacobians = zip(*(motions or [_NO_FRAME]), strict=True)
         one_pass(
@@ -125,13 +143,13 @@ class OnePass:
             self._table,
             self._floats,
             self._ints,
-            plain(weights),
+            schedule.weights,
             plain(states),
             plain(actions),
             positions,
             rotations,
             jacobians,
-            np.array(begins or [(0, 0)], np.int64),
+            schedule.spans,
             self._columns,
             value,
             *totals,

@@ -11,8 +11,11 @@ import numpy as np
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array
 from mbpl_control.costs.cost import Cost, Quadratization
-from mbpl_control.costs.one_pass import OnePass
+from mbpl_control.costs.one_pass import OnePass, Schedule
 from mbpl_control.costs.term import Expansion, Term, ramp_weights
+
+#: Schedules that are kept.
+MOST_SCHEDULES = 64
 
 
 class SumCost(Cost):
@@ -40,6 +43,8 @@ class SumCost(Cost):
         self._together = tuple(term for term, each in zip(self.terms, instructions, strict=True) if each is not None)
         self._alone = tuple(term for term, each in zip(self.terms, instructions, strict=True) if each is None)
         self._pass = OnePass([each for each in instructions if each is not None], tangent_size, action_size)
+        #: of the one pass, by steps and window; shared by the windows of this cost
+        self._schedules: dict[tuple[int, tuple[int, int, bool] | None], Schedule] = {}
         #: offset, horizon, and whether the last state weighs what that of the horizon does
         self._window: tuple[int, int, bool] | None = None
 
@@ -76,7 +81,7 @@ class SumCost(Cost):
         total = np.zeros((*batch, steps + 1))
         if self._together:
             several = states.reshape(-1, *states.shape[-2:]), actions.reshape(-1, *actions.shape[-2:])
-            total += self._pass.values(self._table(self._together, steps), *several).reshape(total.shape)
+            total += self._pass.values(self._schedule(steps), *several).reshape(total.shape)
         for term in self._alone:
             total += self._weighted(term, states, actions)
         return total
@@ -89,6 +94,14 @@ class SumCost(Cost):
     def weights(self, steps: int) -> Array:
         """Weight of each term at each state of a trajectory of T steps (terms, T+1); that of actions is 0 at T."""
         return np.array(self._table(self.terms, steps))
+
+    def _schedule(self, steps: int) -> Schedule:
+        key = steps, self._window
+        if key not in self._schedules:
+            if len(self._schedules) >= MOST_SCHEDULES:
+                self._schedules.clear()
+            self._schedules[key] = self._pass.schedule(np.array(self._table(self._together, steps)))
+        return self._schedules[key]
 
     def _table(self, terms: tuple[Term, ...], steps: int) -> Array:
         return _tables(tuple((term.ramp, term.on_actions) for term in terms), steps, self._window)
@@ -120,7 +133,7 @@ class SumCost(Cost):
         if exact or not self._together:
             return self._sum(len(actions), expand)
         steps = len(actions)
-        found = self._pass.expand(self._table(self._together, steps), np.asarray(states), np.asarray(actions))
+        found = self._pass.expand(self._schedule(steps), np.asarray(states), np.asarray(actions))
         q = Quadratization(*found[:4], np.zeros((steps, self._m, self._ndx)), found[4])
         if self._alone:
             self._add(q, self._alone, expand)

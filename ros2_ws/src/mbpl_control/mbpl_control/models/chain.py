@@ -11,10 +11,19 @@ from numpy.typing import NDArray
 
 from mbpl_control.core.compiled import compiled, plain
 from mbpl_control.core.validation import Array
+from mbpl_control.models.codegen.sine import COSINE, PARTS_OF_QUARTER, SINE, TWO_OVER_PI
 
 _FREE, _BALL = int(mujoco.mjtJoint.mjJNT_FREE), int(mujoco.mjtJoint.mjJNT_BALL)
 _SLIDE, _HINGE = int(mujoco.mjtJoint.mjJNT_SLIDE), int(mujoco.mjtJoint.mjJNT_HINGE)
 _FIXED = -1
+
+#: Positions are walked along the chain so many at a time, one beside the other in a row of one flat array: only that is
+#: done for several at once by what is compiled. P is where the rows of the frame's place begin, behind its rotation.
+LANES = 32
+P = 9 * LANES
+# numbers of another file, whose change this one's cache does not notice: touch this file, too
+_QUARTER = PARTS_OF_QUARTER
+_SINE, _COSINE = tuple(SINE), tuple(COSINE)
 
 
 @dataclass(frozen=True)
@@ -104,31 +113,27 @@ class Chain:
 
 
 @compiled
-def _times(r: Any, m: Any) -> Any:
-    """R m of 3 × 3 matrices as tuples, row by row: unlike an array, the processor holds them in its registers."""
-    return (
-        r[0] * m[0] + r[1] * m[3] + r[2] * m[6],
-        r[0] * m[1] + r[1] * m[4] + r[2] * m[7],
-        r[0] * m[2] + r[1] * m[5] + r[2] * m[8],
-        r[3] * m[0] + r[4] * m[3] + r[5] * m[6],
-        r[3] * m[1] + r[4] * m[4] + r[5] * m[7],
-        r[3] * m[2] + r[4] * m[5] + r[5] * m[8],
-        r[6] * m[0] + r[7] * m[3] + r[8] * m[6],
-        r[6] * m[1] + r[7] * m[4] + r[8] * m[7],
-        r[6] * m[2] + r[7] * m[5] + r[8] * m[8],
-    )
-
-
-@compiled
-def _apply(r: Any, v: Any) -> Any:
-    """R v of three numbers."""
-    x, y, z = v[0], v[1], v[2]
-    return r[0] * x + r[1] * y + r[2] * z, r[3] * x + r[4] * y + r[5] * z, r[6] * x + r[7] * y + r[8] * z
+def _sine_and_cosine(angle: float) -> Any:
+    """As `codegen.sine.sine_and_cosine`, by the same numbers: arithmetic alone, for several angles at once."""
+    k = np.floor(angle * TWO_OVER_PI + 0.5)
+    r = angle - k * _QUARTER[0] - k * _QUARTER[1] - k * _QUARTER[2]
+    x = r * r
+    s = _SINE[6]
+    for i in range(5, -1, -1):
+        s = s * x + _SINE[i]
+    c = _COSINE[7]
+    for i in range(6, -1, -1):
+        c = c * x + _COSINE[i]
+    s, c = r + r * x * s, 1.0 + x * c
+    half = np.floor(k * 0.5)
+    odd = k - 2.0 * half
+    sign, even = 1.0 - 2.0 * (half - 2.0 * np.floor(half * 0.5)), 1.0 - odd
+    return sign * (even * s + odd * c), sign * (even * c - odd * s)
 
 
 @compiled
 def _quaternion(q: Any, at: int) -> Any:
-    """Rotation matrix of the quaternion w x y z at q[at:], of any length."""
+    """Rotation matrix of the quaternion w x y z at q[at:], of any length, row by row."""
     w, x, y, z = q[at], q[at + 1], q[at + 2], q[at + 3]
     s = 2.0 / (w * w + x * x + y * y + z * z)
     return (
@@ -145,22 +150,89 @@ def _quaternion(q: Any, at: int) -> Any:
 
 
 @compiled
-def _rodrigues(axis: Any, angle: float) -> Any:
-    """Rotation by `angle` about a unit axis."""
-    s, c = np.sin(angle), np.cos(angle)
-    x, y, z = axis[0], axis[1], axis[2]
-    d = 1.0 - c
-    return (
-        c + d * x * x,
-        d * x * y - s * z,
-        d * x * z + s * y,
-        d * x * y + s * z,
-        c + d * y * y,
-        d * y * z - s * x,
-        d * x * z - s * y,
-        d * y * z + s * x,
-        c + d * z * z,
-    )
+def _shift(x: Any, place: Any, factor: float, n: int) -> None:
+    """P ← p + factor R place."""
+    a, b, c = factor * place[0], factor * place[1], factor * place[2]
+    if a == 0.0 and b == 0.0 and c == 0.0:
+        return
+    for i in range(n):
+        x[i + P] += x[i] * a + x[i + LANES] * b + x[i + 2 * LANES] * c
+        x[i + P + LANES] += x[i + 3 * LANES] * a + x[i + 4 * LANES] * b + x[i + 5 * LANES] * c
+        x[i + P + 2 * LANES] += x[i + 6 * LANES] * a + x[i + 7 * LANES] * b + x[i + 8 * LANES] * c
+
+
+@compiled
+def _turn(x: Any, m: Any, n: int) -> None:
+    """R ← R M of one matrix for all lanes."""
+    m00, m01, m02 = m[0, 0], m[0, 1], m[0, 2]
+    m10, m11, m12 = m[1, 0], m[1, 1], m[1, 2]
+    m20, m21, m22 = m[2, 0], m[2, 1], m[2, 2]
+    for row in range(0, 9 * LANES, 3 * LANES):
+        for i in range(n):
+            a, b, c = x[i + row], x[i + row + LANES], x[i + row + 2 * LANES]
+            x[i + row] = a * m00 + b * m10 + c * m20
+            x[i + row + LANES] = a * m01 + b * m11 + c * m21
+            x[i + row + 2 * LANES] = a * m02 + b * m12 + c * m22
+
+
+@compiled
+def _turn_about(x: Any, axis: Any, angles: Any, n: int) -> None:
+    """R ← R M with M the rotation by an angle of each lane's own about a unit axis (Rodrigues)."""
+    u, v, w = axis[0], axis[1], axis[2]
+    for i in range(n):
+        s, c = _sine_and_cosine(angles[i])
+        d = 1.0 - c
+        m00, m01, m02 = c + d * u * u, d * u * v - s * w, d * u * w + s * v
+        m10, m11, m12 = d * u * v + s * w, c + d * v * v, d * v * w - s * u
+        m20, m21, m22 = d * u * w - s * v, d * v * w + s * u, c + d * w * w
+        a, b, e = x[i], x[i + LANES], x[i + 2 * LANES]
+        x[i] = a * m00 + b * m10 + e * m20
+        x[i + LANES] = a * m01 + b * m11 + e * m21
+        x[i + 2 * LANES] = a * m02 + b * m12 + e * m22
+        a, b, e = x[i + 3 * LANES], x[i + 4 * LANES], x[i + 5 * LANES]
+        x[i + 3 * LANES] = a * m00 + b * m10 + e * m20
+        x[i + 4 * LANES] = a * m01 + b * m11 + e * m21
+        x[i + 5 * LANES] = a * m02 + b * m12 + e * m22
+        a, b, e = x[i + 6 * LANES], x[i + 7 * LANES], x[i + 8 * LANES]
+        x[i + 6 * LANES] = a * m00 + b * m10 + e * m20
+        x[i + 7 * LANES] = a * m01 + b * m11 + e * m21
+        x[i + 8 * LANES] = a * m02 + b * m12 + e * m22
+
+
+@compiled
+def _turn_by_quaternions(x: Any, q: Any, at: int, n: int) -> None:
+    """R ← R M with M of the quaternions q[:, at:at + 4]."""
+    for i in range(n):
+        m = _quaternion(q[i], at)
+        for row in range(0, 9 * LANES, 3 * LANES):
+            a, b, c = x[i + row], x[i + row + LANES], x[i + row + 2 * LANES]
+            for j in range(3):
+                x[i + row + j * LANES] = a * m[j] + b * m[3 + j] + c * m[6 + j]
+
+
+@compiled
+def _note_axis(x: Any, axis: Any, out: Any, n: int) -> None:
+    """R axis and p, as a degree of freedom that begins here is kept."""
+    a, b, c = axis[0], axis[1], axis[2]
+    for i in range(n):
+        out[i] = x[i] * a + x[i + LANES] * b + x[i + 2 * LANES] * c
+        out[i + LANES] = x[i + 3 * LANES] * a + x[i + 4 * LANES] * b + x[i + 5 * LANES] * c
+        out[i + 2 * LANES] = x[i + 6 * LANES] * a + x[i + 7 * LANES] * b + x[i + 8 * LANES] * c
+        for j in range(3):
+            out[i + (3 + j) * LANES] = x[i + P + j * LANES]
+
+
+@compiled
+def _column(x: Any, axis: Any, out: Any, n: int) -> None:
+    """A × (p − o) of an axis a through o."""
+    for i in range(n):
+        a, b, c = axis[i], axis[i + LANES], axis[i + 2 * LANES]
+        dx = x[i + P] - axis[i + 3 * LANES]
+        dy = x[i + P + LANES] - axis[i + 4 * LANES]
+        dz = x[i + P + 2 * LANES] - axis[i + 5 * LANES]
+        out[i] = b * dz - c * dy
+        out[i + LANES] = c * dx - a * dz
+        out[i + 2 * LANES] = a * dy - b * dx
 
 
 @compiled
@@ -177,75 +249,67 @@ def _walk(
     turning: Any,
     nv: int,
 ) -> Any:
+    """See `Chain.walk`. x holds R row by row and p, and a row of it one number of each lane: see `LANES`."""
     count, depth = q.shape[0], len(dofs)
     positions, rotations = np.empty((count, 3)), np.empty((count, 3, 3))
-    jacobians = np.zeros((count, 6, nv))
-    world = np.empty((count, depth, 3))
-    origins = np.empty((depth, 3))
-    for b in range(count):
-        r = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
-        p = (0.0, 0.0, 0.0)
+    jacobians, world = np.zeros((count, 6, nv)), np.empty((count, depth, 3))
+    x, known, moved, column = np.empty(12 * LANES), np.empty((depth, 6 * LANES)), np.empty(LANES), np.empty(3 * LANES)
+    units = np.eye(3)
+    for begin in range(0, count, LANES):
+        n = min(LANES, count - begin)
+        part = q[begin : begin + n]
+        for k in range(12):
+            x[k * LANES : k * LANES + n] = 1.0 if k < 9 and k % 4 == 0 else 0.0
         d = 0
         for s in range(len(kinds)):
-            shift = _apply(r, places[s])
-            p = (p[0] + shift[0], p[1] + shift[1], p[2] + shift[2])
-            t = turns[s]
-            turn = (t[0, 0], t[0, 1], t[0, 2], t[1, 0], t[1, 1], t[1, 2], t[2, 0], t[2, 1], t[2, 2])
-            r = _times(r, turn)
+            _shift(x, places[s], 1.0, n)
+            _turn(x, turns[s], n)
             kind, at = kinds[s], addresses[s]
             if kind == _FIXED:
                 continue
             if kind == _FREE:
-                r = _quaternion(q[b], at + 3)
-                p = (q[b, at], q[b, at + 1], q[b, at + 2])
-                for i in range(3):
-                    for j in range(3):
-                        world[b, d + i, j] = 1.0 if i == j else 0.0
-                        world[b, d + 3 + i, j] = r[3 * j + i]
-                        origins[d + 3 + i, j] = p[j]
-                d += 6
-                continue
-            arm = _apply(r, anchors[s])
-            anchor = (p[0] + arm[0], p[1] + arm[1], p[2] + arm[2])
-            if kind == _BALL:
-                r = _times(r, _quaternion(q[b], at))
-                for i in range(3):
-                    for j in range(3):
-                        world[b, d + i, j] = r[3 * j + i]
-                        origins[d + i, j] = anchor[j]
+                for k in range(9):
+                    x[k * LANES : k * LANES + n] = units[k // 3, k % 3]
+                for k in range(3):
+                    for i in range(n):
+                        x[i + P + k * LANES] = part[i, at + k]
+                    _note_axis(x, units[k], known[d + k], n)
+                d += 3
+                at += 3
+            else:
+                _shift(x, anchors[s], 1.0, n)
+            if kind == _FREE or kind == _BALL:
+                _turn_by_quaternions(x, part, at, n)
+                for k in range(3):
+                    _note_axis(x, units[k], known[d + k], n)
                 d += 3
             else:
-                axis = _apply(r, axes[s])
-                for i in range(3):
-                    world[b, d, i] = axis[i]
-                    origins[d, i] = anchor[i]
-                d += 1
-                moved = q[b, at] - rest[s]
+                _note_axis(x, axes[s], known[d], n)
+                for i in range(n):
+                    moved[i] = part[i, at] - rest[s]
                 if kind == _SLIDE:
-                    p = (p[0] + moved * axis[0], p[1] + moved * axis[1], p[2] + moved * axis[2])
-                    continue
-                r = _times(r, _rodrigues(axes[s], moved))
-            arm = _apply(r, anchors[s])
-            p = (anchor[0] - arm[0], anchor[1] - arm[1], anchor[2] - arm[2])
-        for i in range(3):
-            positions[b, i] = p[i]
-            for j in range(3):
-                rotations[b, i, j] = r[3 * i + j]
-        for k in range(depth):
-            x, y, z = world[b, k, 0], world[b, k, 1], world[b, k, 2]
-            column = dofs[k]
-            if turning[k]:
-                dx, dy, dz = p[0] - origins[k, 0], p[1] - origins[k, 1], p[2] - origins[k, 2]
-                jacobians[b, 0, column] = y * dz - z * dy
-                jacobians[b, 1, column] = z * dx - x * dz
-                jacobians[b, 2, column] = x * dy - y * dx
-                jacobians[b, 3, column] = x
-                jacobians[b, 4, column] = y
-                jacobians[b, 5, column] = z
-            else:
-                jacobians[b, 0, column] = x
-                jacobians[b, 1, column] = y
-                jacobians[b, 2, column] = z
+                    for k in range(P, P + 3 * LANES, LANES):
+                        for i in range(n):
+                            x[i + k] += moved[i] * known[d, i + k - P]
+                else:
+                    _turn_about(x, axes[s], moved, n)
+                d += 1
+            if kind != _FREE:
+                _shift(x, anchors[s], -1.0, n)
+        for i in range(n):
+            for k in range(3):
+                positions[begin + i, k] = x[i + P + k * LANES]
+            for k in range(9):
+                rotations[begin + i, k // 3, k % 3] = x[i + k * LANES]
+        for d in range(depth):
+            axis, j = known[d], dofs[d]
+            _column(x, axis, column, n)
+            for i in range(n):
+                for k in range(3):
+                    along = axis[i + k * LANES]
+                    world[begin + i, d, k] = along
+                    jacobians[begin + i, k, j] = column[i + k * LANES] if turning[d] else along
+                    jacobians[begin + i, 3 + k, j] = along if turning[d] else 0.0
     return positions, rotations, jacobians, world
 
 

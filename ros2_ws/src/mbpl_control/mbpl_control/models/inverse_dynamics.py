@@ -81,7 +81,7 @@ class InverseDynamics:
 
     def backward(
         self, mu: float, jacobians: Array, slopes: Array, aims: Array, lxx: Array, luu: Array
-    ) -> tuple[Array, Array, Array]:
+    ) -> tuple[Array, Array, Array, Array]:
         """The Riccati recursion with the acceleration as the control: `codegen.inverse_drivers.inverse_backward`.
 
         Args:
@@ -93,12 +93,26 @@ class InverseDynamics:
             luu: diagonal (T, n).
 
         Returns:
-            K (T, n, 2n) and k (T, n) of the acceleration; then four numbers: the step whose Q_aa was not positive
-            definite or −1, and `linear`, `quadratic` and `gradient_norm` of `trajopt.riccati.Backward`, the last per
-            unit of effort.
+            K (T, n, 2n), k (T, n) and Q_aa (T, n, n) of the acceleration; then four numbers: the step whose Q_aa was
+            not positive definite or −1, and `linear`, `quadratic` and `gradient_norm` of `trajopt.riccati.Backward`,
+            the last per unit of effort.
         """
         steps, n = luu.shape
-        gains, feedforward, told = np.empty((steps, n, 2 * n)), np.empty((steps, n)), np.empty(4)
+        gains, feedforward, curvature = np.empty((steps, n, 2 * n)), np.empty((steps, n)), np.empty((steps, n, n))
+        told = np.empty(4)
         arrays = (plain(each) for each in (jacobians, slopes, aims, lxx, luu))
-        self._module.inverse_backward(mu, self._h, *arrays, self._driven, gains, feedforward, told)
-        return gains, feedforward, told
+        self._module.inverse_backward(mu, self._h, *arrays, self._driven, gains, feedforward, curvature, told)
+        return gains, feedforward, curvature, told
+
+    def action_law(self, jacobians: Array, gains: Array, curvature: Array) -> tuple[Array, Array]:
+        """What `backward` returned as K (T, n, 2n) and Q_uu (T, n, n) of the action, driven by the same joints.
+
+        Args:
+            jacobians: ∂τ/∂(q, v, a) as `along` gives them.
+            gains: K (T, n, 2n) of the acceleration.
+            curvature: Q_aa (T, n, n).
+        """
+        action_gains, q_uu = np.empty_like(gains), np.empty_like(curvature)
+        arrays = (plain(each) for each in (jacobians, gains, curvature))
+        self._module.action_law(*arrays, self._driven, action_gains, q_uu)
+        return action_gains, q_uu

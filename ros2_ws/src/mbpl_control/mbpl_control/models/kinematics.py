@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from mbpl_control.models.chain import Chain
 
 
-#: Answers that are kept, and positions in one at most: along a trajectory, not those of a thousand at once.
-MOST_KNOWN, LONGEST_KNOWN = 8, 2048
-
-
 @dataclass(frozen=True)
 class FrameMotion:
     """A frame at B joint positions, in world axes.
@@ -66,8 +62,6 @@ class Kinematics:
             self._frames[model.site(s).name] = (int(model.site_bodyid[s]), place, turn)
         self._frames.pop("", None)
         self._chains: dict[str, Chain] = {}
-        #: the last answers, by frame and number of positions: terms of one cost ask for the same again
-        self._known: dict[tuple[str, int], tuple[Array, FrameMotion]] = {}
 
     @property
     def frame_names(self) -> tuple[str, ...]:
@@ -92,23 +86,13 @@ class Kinematics:
         return str(self._model.body(self._frames[frame][0]).name)
 
     def motion(self, frame: str, positions: Array) -> FrameMotion:
-        """Pose and Jacobian of `frame`, not to be written to. (B, nq) → B of each.
+        """Pose and Jacobian of `frame`. (B, nq) → B of each.
 
         Raises:
             ModelError: the robot has no such frame.
         """
         q = np.atleast_2d(np.asarray(positions, dtype=np.float64))
-        known = self._known.get((frame, len(q)))
-        if known is not None and np.array_equal(known[0], q):
-            return known[1]
-        motion = FrameMotion(*self._chain(frame).walk(q, int(self._model.nv))[:3])
-        for part in (motion.positions, motion.rotations, motion.jacobians):
-            part.setflags(write=False)
-        if len(q) <= LONGEST_KNOWN:
-            if len(self._known) >= MOST_KNOWN:
-                self._known.clear()
-            self._known[frame, len(q)] = np.array(q), motion
-        return motion
+        return FrameMotion(*self._chain(frame).walk(q, int(self._model.nv))[:3])
 
     def positions(self, frame: str, positions: Array) -> Array:
         """Positions p (B, 3) of `frame`, m. (B, nq)."""

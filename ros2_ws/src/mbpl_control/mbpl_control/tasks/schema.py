@@ -198,7 +198,7 @@ class PlannerSection(Section):
     gradient_tolerance: Positive = 1e-4
     hessian: Literal["exact", "gauss_newton"] = "gauss_newton"
     form: Literal["auto", "forward", "inverse"] = "auto"
-    regularization: NotNegative = 1e-6
+    regularization: NotNegative = 0.0
     execution: Literal["zero_order", "continuous"] = "continuous"
     end_rule: Literal["hold", "fallback", "repeat_last"] = "hold"
     temperature: NotNegative = 0.0

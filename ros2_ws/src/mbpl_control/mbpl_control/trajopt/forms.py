@@ -19,7 +19,8 @@ from mbpl_control.trajopt.options import ILQROptions
 from mbpl_control.trajopt.riccati import Backward, backward_pass
 from mbpl_control.trajopt.secants import Secants
 
-_NONE = np.zeros(0)
+#: What the inverse form does not tell of its law.
+_NONE, _NONE_FREE = np.zeros(0), np.zeros(0, np.bool_)
 #: Near the end is where a step lowers the cost by less than this fraction of 1 + |cost|.
 NEAR = 1e-2
 
@@ -90,6 +91,9 @@ class Form(Protocol):
     def backward(self, now: Trajectory, mu: float) -> Backward:
         """Law and expectations around a trajectory, whose expansion is made if it is not there yet."""
 
+    def law(self, now: Trajectory) -> Backward:
+        """The law of the action around a trajectory, without regularisation, whatever the control is."""
+
     def attempt(self, now: Trajectory, law: Backward, sizes: Array, at_once: bool) -> list[Trajectory] | None:
         """Trajectories of the given step sizes; None where this form cannot follow, and the other must.
 
@@ -124,6 +128,10 @@ class ForwardForm:
             low, high = self.low - now.actions, self.high - now.actions
             leap = self.dynamics.leap
             return backward_pass(a, b, none, q.lx, q.lu, q.lxx, q.lux, q.luu, low, high, mu, leap)
+
+    def law(self, now: Trajectory) -> Backward:
+        """See `Form.law`."""
+        return self.backward(now, 0.0)
 
     def attempt(self, now: Trajectory, law: Backward, sizes: Array, at_once: bool) -> list[Trajectory]:
         """See `Form.attempt`."""
@@ -172,32 +180,37 @@ class InverseForm:
 
     def backward(self, now: Trajectory, mu: float) -> Backward:
         """See `Form.backward`."""
-        clock, inverse = self._forward.clock, self._inverse
-        if now.accelerations is None or now.jacobians is None or now.quadratic is None:
-            with clock.timed("derivatives"):
-                now.accelerations = inverse.accelerations(now.states)
-                now.jacobians = inverse.along(now.states, now.accelerations)[1]
-                if now.quadratic is None:
-                    now.quadratic = self._quadratize(now.states, now.actions)
-        with clock.timed("backward"):
-            q = now.quadratic
+        inverse = self._inverse
+        accelerations, jacobians, q = self._expand(now)
+        with self._forward.clock.timed("backward"):
             if now.slopes is None:
-                now.slopes = inverse.slopes(now.jacobians, q.lx, q.lu)
+                now.slopes = inverse.slopes(jacobians, q.lx, q.lu)
             self._learn(now, mu)
-            diagonal = np.ascontiguousarray(np.einsum("tii->ti", q.luu))
             aims, shares = self._secants.aims(now.slopes)
-            gains, feedforward, told = inverse.backward(mu, now.jacobians, now.slopes, aims, q.lxx, diagonal)
+            gains, feedforward, _, told = inverse.backward(mu, jacobians, now.slopes, aims, q.lxx, _diagonal(q))
             failed_at, linear, quadratic, gradient_norm = told.tolist()
             if shares and failed_at < 0:
-                along = inverse.lead(now.states, now.accelerations, feedforward, gains, 1.0)
-                more = self._secants.rest(_place(*along) - _place(now.states, now.accelerations), shares)
+                along = inverse.lead(now.states, accelerations, feedforward, gains, 1.0)
+                more = self._secants.rest(_place(*along) - _place(now.states, accelerations), shares)
                 n = inverse.size
                 feedforward += more[:-1, 2 * n :] - np.einsum("tij,tj->ti", gains, more[:-1, : 2 * n])
                 linear += float(np.vdot(now.slopes, more))
                 quadratic = -0.5 * linear
         return Backward(
-            int(failed_at), gains, feedforward, _NONE, _NONE, _NONE, _NONE, linear, quadratic, gradient_norm
+            int(failed_at), gains, feedforward, _NONE, _NONE_FREE, _NONE, _NONE, linear, quadratic, gradient_norm
         )
+
+    def law(self, now: Trajectory) -> Backward:
+        """See `Form.law`: the pass is made once more, and what it tells of the acceleration told of the action."""
+        _, jacobians, q = self._expand(now)
+        with self._forward.clock.timed("backward"):
+            slopes = self._inverse.slopes(jacobians, q.lx, q.lu) if now.slopes is None else now.slopes
+            found = self._inverse.backward(0.0, jacobians, slopes, slopes, q.lxx, _diagonal(q))
+            gains, feedforward, curvature, told = found
+            action_gains, q_uu = self._inverse.action_law(jacobians, gains, curvature)
+            failed_at, linear, quadratic, gradient_norm = told.tolist()
+        free = np.ones(feedforward.shape, dtype=np.bool_)
+        return Backward(int(failed_at), action_gains, _NONE, q_uu, free, _NONE, _NONE, linear, quadratic, gradient_norm)
 
     def attempt(self, now: Trajectory, law: Backward, sizes: Array, at_once: bool) -> list[Trajectory] | None:
         """See `Form.attempt`."""
@@ -213,6 +226,16 @@ class InverseForm:
                 return None
             quadratic = self._quadratize(states, actions)
         return [Trajectory(states, actions, quadratic.value, None, quadratic, accelerations, jacobians)]
+
+    def _expand(self, now: Trajectory) -> tuple[Array, Array, Quadratization]:
+        """Accelerations, derivatives of the efforts and the expansion of the cost, which are made if not there yet."""
+        if now.accelerations is None or now.jacobians is None or now.quadratic is None:
+            with self._forward.clock.timed("derivatives"):
+                now.accelerations = self._inverse.accelerations(now.states)
+                now.jacobians = self._inverse.along(now.states, now.accelerations)[1]
+                if now.quadratic is None:
+                    now.quadratic = self._quadratize(now.states, now.actions)
+        return now.accelerations, now.jacobians, now.quadratic
 
     def _learn(self, now: Trajectory, mu: float) -> None:
         """What the step that led here showed of the curvature; nothing while steps still change much."""
@@ -238,6 +261,11 @@ class InverseForm:
 
     def _quadratize(self, states: Array, actions: Array) -> Quadratization:
         return self._forward.cost.quadratize(states, actions, self._forward._hessian)
+
+
+def _diagonal(q: Quadratization) -> Array:
+    """The diagonal of l_uu (T, m), which is all of it where costs are separable."""
+    return np.ascontiguousarray(np.einsum("tii->ti", q.luu))
 
 
 def _place(states: Array, accelerations: Array) -> Array:

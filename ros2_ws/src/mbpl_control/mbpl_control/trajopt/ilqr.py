@@ -22,7 +22,8 @@ FIRST_STEP = (0.5, 1.8)
 #: A model may promise this many times the cost tolerance when the search ends on a small change of the cost.
 LITTLE = 10.0
 _FACTOR = 1.6
-_LEAST_REGULARIZATION = 1e-9
+#: μ where the first is needed, and what is taken for none.
+FIRST_REGULARIZATION, LEAST_REGULARIZATION = 1e-6, 1e-9
 
 
 class ILQR:
@@ -154,7 +155,7 @@ class _Search:
 
         μ bounds steps; feedback around where they ended is better without it, unless the model is not convex.
         """
-        plain = self.forward.backward(self.now, 0.0)
+        plain = self.form.law(self.now)
         return plain if plain.failed_at < 0 else self._backward(self.forward)
 
     def _result(self, backward: Backward, reason: str) -> ILQRResult:
@@ -237,13 +238,13 @@ class _Search:
 
     def _regularize_more(self) -> bool:
         self.growth = max(_FACTOR, self.growth * _FACTOR)
-        self.mu = max(_LEAST_REGULARIZATION, self.mu * self.growth)
+        self.mu = max(FIRST_REGULARIZATION, self.mu * self.growth)
         return self.mu <= self.options.max_regularization
 
     def _regularize_less(self) -> None:
         self.growth = min(1.0 / _FACTOR, self.growth / _FACTOR)
         self.mu *= self.growth
-        if self.mu < _LEAST_REGULARIZATION:
+        if self.mu < LEAST_REGULARIZATION:
             self.mu = 0.0
 
     def _out_of_time(self) -> bool:

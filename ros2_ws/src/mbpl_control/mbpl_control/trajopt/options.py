@@ -20,7 +20,7 @@ class ILQROptions:
             model without regularisation promises little more.
         gradient_tolerance: stop when |dJ/dk| of every action that no limit holds is at most this, per unit of action.
         hessian: "exact" or "gauss_newton" for the cost.
-        regularization: first μ.
+        regularization: first μ; of 0 it begins at `ilqr.FIRST_REGULARIZATION` where a pass fails or a step is refused.
         max_regularization: beyond it the search ends.
         acceptance: least ratio of actual to expected reduction.
         form: "forward", the action as the control; "inverse", the acceleration, of a robot whose every joint is driven
@@ -32,7 +32,7 @@ class ILQROptions:
     cost_tolerance: float = 1e-7
     gradient_tolerance: float = 1e-4
     hessian: str = "gauss_newton"
-    regularization: float = 1e-6
+    regularization: float = 0.0
     max_regularization: float = 1e10
     acceptance: float = 1e-2
     form: str = "auto"

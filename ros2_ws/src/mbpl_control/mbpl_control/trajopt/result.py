@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mbpl_control.core import ActionDefinition, LinearGaussianController, StateDefinition
 from mbpl_control.core.errors import InvalidFieldError
@@ -74,7 +75,7 @@ class ILQRResult:
     actions: Array
     gains: Array
     q_uu: Array
-    free: Array
+    free: NDArray[np.bool_]
     costs: Array
     gradient_norm: float
     stop_reason: str

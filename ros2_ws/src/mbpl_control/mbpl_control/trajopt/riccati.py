@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mbpl_control.core.compiled import plain
 from mbpl_control.core.validation import Array
 from mbpl_control.trajopt.riccati_kernels import recursion
@@ -29,7 +32,7 @@ class Backward(NamedTuple):
     gains: Array
     feedforward: Array
     q_uu: Array
-    free: Array
+    free: NDArray[np.bool_]
     vx: Array
     vxx: Array
     linear: float

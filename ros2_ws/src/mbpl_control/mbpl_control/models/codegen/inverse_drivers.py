@@ -132,6 +132,7 @@ def inverse_backward(
     driven: Any,
     gains: Any,
     feedforward: Any,
+    curvature: Any,
     told: Any,
 ) -> None:
     r"""The Riccati recursion of `trajopt.riccati.backward_pass` with the acceleration as the control, without limits.
@@ -151,6 +152,7 @@ def inverse_backward(
         driven: (n,) the joint of each effort.
         gains: K (T, n, 2n) is filled.
         feedforward: k (T, n) is filled.
+        curvature: Q_aa (T, n, n) without regularisation is filled.
         told: (4,) is filled: step whose Q_aa was not positive definite, or −1; `linear`, `quadratic` and
             `gradient_norm`, the last per unit of effort, as of `riccati.Backward`.
     """
@@ -191,6 +193,7 @@ def inverse_backward(
                 right[i, j] = s[2 * N + i, j] + h * wqy[j, i]
                 right[i, N + j] = s[2 * N + i, N + j] + h * wyy[i, j]
                 factor[i, j] = s[2 * N + i, 2 * N + j] + h * h * wyy[i, j]
+                curvature[t, i, j] = factor[i, j]
             right[i, i] += step
             right[i, N + i] += mu * h + h * step
             factor[i, i] += step + h * h * step + 1e-6 * mu
@@ -264,6 +267,42 @@ def inverse_backward(
         else:
             norm = np.inf
     told[1], told[2], told[3] = linear, quadratic - linear, norm
+
+
+def action_law(jacobians: Any, gains: Any, curvature: Any, driven: Any, action_gains: Any, q_uu: Any) -> None:
+    r"""The law of the acceleration as one of the action, and Q_uu likewise: what changes is the name of the control.
+
+    With G = [τ_x M] as it is along the trajectory, u = û + τ_x δx + M δa, so K_u = τ_x + M K and Q_uu = M⁻ᵀ Q_aa M⁻¹.
+
+    Args:
+        jacobians: G (T, n, WIDTH), M with h D.
+        gains: K (T, n, 2n) of the acceleration.
+        curvature: Q_aa (T, n, n).
+        driven: (n,) the joint of each effort.
+        action_gains: K_u (T, n, 2n) is filled.
+        q_uu: (T, n, n) is filled; with NaN where M is not positive definite.
+    """
+    inertia, undone = np.empty((N, N)), np.zeros((N, N))
+    inverse, half = np.empty((N, N)), np.empty((N, N))
+    for t in range(len(gains)):
+        for i in range(N):
+            for j in range(2 * N):
+                action_gains[t, i, j] = jacobians[t, i, j]
+            for k in range(N):
+                f = jacobians[t, i, 2 * N + k]
+                for j in range(2 * N):
+                    action_gains[t, i, j] += f * gains[t, k, j]
+                inertia[driven[i], k] = f
+        if not cholesky(inertia):
+            q_uu[t] = np.nan
+            continue
+        inverse_of_lower(inertia, undone)
+        np.dot(undone.T, undone, half)
+        for i in range(N):
+            for j in range(N):
+                inverse[i, j] = half[i, driven[j]]
+        np.dot(curvature[t], inverse, half)
+        np.dot(inverse.T, half, q_uu[t])
 
 
 def inverse_of_lower(lower: Any, out: Any) -> None:

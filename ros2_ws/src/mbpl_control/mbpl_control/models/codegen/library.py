@@ -35,7 +35,9 @@ SIGNATURES: Mapping[str, str] = {
     "float64[:,::1])",
     "slopes_along": "void(float64[:,:,::1], float64[:,::1], float64[:,::1], float64[:,::1])",
     "inverse_backward": "void(float64, float64, float64[:,:,::1], float64[:,::1], float64[:,::1], float64[:,:,::1], "
-    "float64[:,::1], int64[::1], float64[:,:,::1], float64[:,::1], float64[::1])",
+    "float64[:,::1], int64[::1], float64[:,:,::1], float64[:,::1], float64[:,:,::1], float64[::1])",
+    "action_law": "void(float64[:,:,::1], float64[:,:,::1], float64[:,:,::1], int64[::1], float64[:,:,::1], "
+    "float64[:,:,::1])",
 }
 
 #: Modules of this process by path: two models of one robot share theirs.

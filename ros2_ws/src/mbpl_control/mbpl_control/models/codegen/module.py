@@ -78,10 +78,8 @@ def module_source(tree: Tree) -> str:
     if tree.plain and not tree.dry:
         own = inverse_drivers
         parts += [_copied("helper", function) for function in (own.inverse_of_lower, own.cholesky)]
-        parts += [
-            _copied("entry", function)
-            for function in (own.efforts_along, own.lead, own.slopes_along, own.inverse_backward)
-        ]
+        entries = (own.efforts_along, own.lead, own.slopes_along, own.inverse_backward, own.action_law)
+        parts += [_copied("entry", function) for function in entries]
     head.append("\n".join(f"{name} = {text}" for name, text in constants.items()))
     return "\n\n".join(head + parts)
 

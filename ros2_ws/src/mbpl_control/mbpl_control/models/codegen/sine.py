@@ -24,6 +24,9 @@ PARTS_OF_QUARTER = (
     float.fromhex("0x1.13198a2e03707p-65"),
 )
 TWO_OVER_PI = float.fromhex("0x1.45f306dc9c883p-1")
+#: Coefficients of the series behind their first terms, by the square of the angle.
+SINE = [(-1.0) ** i / factorial(2 * i + 1) for i in range(1, 8)]
+COSINE = [(-1.0) ** i / factorial(2 * i) for i in range(1, 9)]
 
 
 def sine_and_cosine(angle: Expression) -> tuple[Scalar, Scalar]:
@@ -40,8 +43,8 @@ def sine_and_cosine(angle: Expression) -> tuple[Scalar, Scalar]:
     for part in PARTS_OF_QUARTER:
         r = r - k * part
     square = r * r
-    s = r + r * square * _horner([(-1.0) ** i / factorial(2 * i + 1) for i in range(1, 8)], square)
-    c = 1.0 + square * _horner([(-1.0) ** i / factorial(2 * i) for i in range(1, 9)], square)
+    s = r + r * square * _horner(SINE, square)
+    c = 1.0 + square * _horner(COSINE, square)
     half = floor(k * 0.5)
     odd = k - 2.0 * half
     sign = 1.0 - 2.0 * (half - 2.0 * floor(half * 0.5))
