@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -35,9 +35,7 @@ class Trajectory:
         costs: (T+1,).
         linear: A and B, of the forward form.
         quadratic: of the cost.
-        accelerations: (T, n), of the inverse form.
-        jacobians: ∂τ/∂(q, v, a), of the inverse form.
-        slopes: of the cost by (q, v, a) (T+1, 3n), of the inverse form.
+        accelerated: what the inverse form knows of it.
     """
 
     states: Array
@@ -45,14 +43,30 @@ class Trajectory:
     costs: Array
     linear: tuple[Array, Array] | None = None
     quadratic: Quadratization | None = None
-    accelerations: Array | None = None
-    jacobians: Array | None = None
-    slopes: Array | None = None
+    accelerated: Accelerated | None = None
 
     @property
     def cost(self) -> float:
         """Total cost."""
         return float(self.costs.sum())
+
+
+class Accelerated(NamedTuple):
+    """A trajectory with the acceleration as the control, and its expansion.
+
+    Attributes:
+        accelerations: a (T, n).
+        place: (q, v, a) (T+1, 3n); nothing is accelerated at the last state.
+        jacobians: ∂τ/∂(q, v, a) as `InverseDynamics.along` gives them.
+        slopes: of the cost by (q, v, a) (T+1, 3n).
+        luu: diagonal of l_uu (T, n), which is all of it where a cost is separable.
+    """
+
+    accelerations: Array
+    place: Array
+    jacobians: Array
+    slopes: Array
+    luu: Array
 
 
 class Clock:
@@ -172,6 +186,8 @@ class InverseForm:
         self._secants = Secants()
         #: the trajectory of the last law, and its regularisation
         self._last: tuple[Trajectory | None, float] = None, 0.0
+        #: of the last pass, if it had no regularisation: the trajectory, K, Q_aa and what was told
+        self._plain: tuple[Trajectory, Array, Array, Array] | None = None
 
     @property
     def knows_curvature(self) -> bool:
@@ -181,61 +197,73 @@ class InverseForm:
     def backward(self, now: Trajectory, mu: float) -> Backward:
         """See `Form.backward`."""
         inverse = self._inverse
-        accelerations, jacobians, q = self._expand(now)
+        known = self._expand(now)
         with self._forward.clock.timed("backward"):
-            if now.slopes is None:
-                now.slopes = inverse.slopes(jacobians, q.lx, q.lu)
             self._learn(now, mu)
-            aims, shares = self._secants.aims(now.slopes)
-            gains, feedforward, _, told = inverse.backward(mu, jacobians, now.slopes, aims, q.lxx, _diagonal(q))
+            aims, shares = self._secants.aims(known.slopes)
+            gains, feedforward, told = self._recursion(now, known, mu, aims)
             failed_at, linear, quadratic, gradient_norm = told.tolist()
             if shares and failed_at < 0:
-                along = inverse.lead(now.states, accelerations, feedforward, gains, 1.0)
-                more = self._secants.rest(_place(*along) - _place(now.states, accelerations), shares)
+                along = inverse.lead(now.states, known.accelerations, feedforward, gains, 1.0)
+                more = self._secants.rest(_place(*along) - known.place, shares)
                 n = inverse.size
                 feedforward += more[:-1, 2 * n :] - np.einsum("tij,tj->ti", gains, more[:-1, : 2 * n])
-                linear += float(np.vdot(now.slopes, more))
+                linear += float(np.vdot(known.slopes, more))
                 quadratic = -0.5 * linear
         return Backward(
             int(failed_at), gains, feedforward, _NONE, _NONE_FREE, _NONE, _NONE, linear, quadratic, gradient_norm
         )
 
     def law(self, now: Trajectory) -> Backward:
-        """See `Form.law`: the pass is made once more, and what it tells of the acceleration told of the action."""
-        _, jacobians, q = self._expand(now)
+        """See `Form.law`: what a pass tells of the acceleration, told of the action."""
+        known = self._expand(now)
         with self._forward.clock.timed("backward"):
-            slopes = self._inverse.slopes(jacobians, q.lx, q.lu) if now.slopes is None else now.slopes
-            found = self._inverse.backward(0.0, jacobians, slopes, slopes, q.lxx, _diagonal(q))
-            gains, feedforward, curvature, told = found
-            action_gains, q_uu = self._inverse.action_law(jacobians, gains, curvature)
-            failed_at, linear, quadratic, gradient_norm = told.tolist()
-        free = np.ones(feedforward.shape, dtype=np.bool_)
-        return Backward(int(failed_at), action_gains, _NONE, q_uu, free, _NONE, _NONE, linear, quadratic, gradient_norm)
+            if self._plain is None or self._plain[0] is not now:
+                self._recursion(now, known, 0.0, known.slopes)
+            _, gains, curvature, told = self._plain  # type: ignore[misc]
+            gains, q_uu = self._inverse.action_law(known.jacobians, gains, curvature)
+        free = np.ones(now.actions.shape, np.bool_)
+        return Backward(int(told[0]), gains, _NONE, q_uu, free, _NONE, _NONE, 0.0, 0.0, float(told[3]))
+
+    def _recursion(self, now: Trajectory, known: Accelerated, mu: float, aims: Array) -> tuple[Array, Array, Array]:
+        """Gains and feedforward of the acceleration, and the numbers that `InverseDynamics.backward` tells."""
+        assert now.quadratic is not None  # noqa: S101 - expanded before
+        lxx = now.quadratic.lxx
+        found = self._inverse.backward(mu, known.jacobians, known.slopes, aims, lxx, known.luu)
+        gains, feedforward, curvature, told = found
+        # what is kept depends on no aims
+        self._plain = (now, gains, curvature, told) if mu == 0.0 else None
+        return gains, feedforward, told
 
     def attempt(self, now: Trajectory, law: Backward, sizes: Array, at_once: bool) -> list[Trajectory] | None:
         """See `Form.attempt`."""
-        assert now.accelerations is not None  # noqa: S101 - expanded before
-        clock, inverse = self._forward.clock, self._inverse
+        assert now.accelerated is not None  # noqa: S101 - expanded before
+        clock, inverse, before = self._forward.clock, self._inverse, now.accelerated.accelerations
         with clock.timed("forward"), np.errstate(all="ignore"):
-            states, accelerations = inverse.lead(
-                now.states, now.accelerations, law.feedforward, law.gains, float(sizes[0])
-            )
+            states, accelerations = inverse.lead(now.states, before, law.feedforward, law.gains, float(sizes[0]))
         with clock.timed("derivatives"), np.errstate(all="ignore"):
             actions, jacobians = inverse.along(states, accelerations)
             if self.meets_limit(actions):
                 return None
             quadratic = self._quadratize(states, actions)
-        return [Trajectory(states, actions, quadratic.value, None, quadratic, accelerations, jacobians)]
+            accelerated = self._accelerated(states, accelerations, jacobians, quadratic)
+        return [Trajectory(states, actions, quadratic.value, None, quadratic, accelerated)]
 
-    def _expand(self, now: Trajectory) -> tuple[Array, Array, Quadratization]:
-        """Accelerations, derivatives of the efforts and the expansion of the cost, which are made if not there yet."""
-        if now.accelerations is None or now.jacobians is None or now.quadratic is None:
+    def _expand(self, now: Trajectory) -> Accelerated:
+        """What is known of a trajectory, made if it is not there yet."""
+        if now.accelerated is None:
             with self._forward.clock.timed("derivatives"):
-                now.accelerations = self._inverse.accelerations(now.states)
-                now.jacobians = self._inverse.along(now.states, now.accelerations)[1]
+                accelerations = self._inverse.accelerations(now.states)
+                jacobians = self._inverse.along(now.states, accelerations)[1]
                 if now.quadratic is None:
                     now.quadratic = self._quadratize(now.states, now.actions)
-        return now.accelerations, now.jacobians, now.quadratic
+                now.accelerated = self._accelerated(now.states, accelerations, jacobians, now.quadratic)
+        return now.accelerated
+
+    def _accelerated(self, states: Array, accelerations: Array, jacobians: Array, q: Quadratization) -> Accelerated:
+        slopes = self._inverse.slopes(jacobians, q.lx, q.lu)
+        luu = np.ascontiguousarray(np.einsum("tii->ti", q.luu))
+        return Accelerated(accelerations, _place(states, accelerations), jacobians, slopes, luu)
 
     def _learn(self, now: Trajectory, mu: float) -> None:
         """What the step that led here showed of the curvature; nothing while steps still change much."""
@@ -250,10 +278,9 @@ class InverseForm:
         if last.cost - now.cost > NEAR * (1.0 + abs(now.cost)):
             self._secants.forget()
             return
-        assert last.accelerations is not None and now.accelerations is not None  # noqa: S101 - expanded before
-        step = _place(now.states, now.accelerations) - _place(last.states, last.accelerations)
-        assert last.slopes is not None and now.slopes is not None  # noqa: S101 - expanded before
-        self._secants.add(step, now.slopes - last.slopes)
+        assert last.accelerated is not None and now.accelerated is not None  # noqa: S101 - expanded before
+        step = now.accelerated.place - last.accelerated.place
+        self._secants.add(step, now.accelerated.slopes - last.accelerated.slopes)
 
     def meets_limit(self, actions: Array) -> bool:
         """Whether an effort (T, m) is at a limit or beyond."""
@@ -261,11 +288,6 @@ class InverseForm:
 
     def _quadratize(self, states: Array, actions: Array) -> Quadratization:
         return self._forward.cost.quadratize(states, actions, self._forward._hessian)
-
-
-def _diagonal(q: Quadratization) -> Array:
-    """The diagonal of l_uu (T, m), which is all of it where costs are separable."""
-    return np.ascontiguousarray(np.einsum("tii->ti", q.luu))
 
 
 def _place(states: Array, accelerations: Array) -> Array:
