@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import mujoco
 import numpy as np
 import pinocchio
@@ -122,6 +124,21 @@ def test_gravity_of_a_urdf_is_the_one_pinocchio_reads_out_of_it(robots, random_s
         q = x[: robot.nq]
         expected = pinocchio.computeGeneralizedGravity(model, data, q)
         np.testing.assert_allclose(robot.gravity(q), expected, atol=1e-9)
+
+
+def test_threads_that_ask_at_once_get_their_own_answers(robots, random_states) -> None:
+    """As a planner's thread and the one that takes targets do."""
+    robot = robots["arm7"]
+    q = random_states(robot, 4)[:, : robot.nq]
+    expected = [(robot.gravity(each), robot.inertia(each)) for each in q]
+
+    def ask(i: int) -> None:
+        for _ in range(1000):
+            np.testing.assert_array_equal(robot.gravity(q[i]), expected[i][0])
+            np.testing.assert_array_equal(robot.inertia(q[i]), expected[i][1])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(ask, range(4)))
 
 
 def test_gravity_holds_the_arm_still(robots, random_states) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +22,8 @@ from mbpl_control.models.loading import LoadedRobot, load_robot
 _HINGE = int(mujoco.mjtJoint.mjJNT_HINGE)
 _SLIDE = int(mujoco.mjtJoint.mjJNT_SLIDE)
 _BALL = int(mujoco.mjtJoint.mjJNT_BALL)
+#: What robots compute with, by thread.
+_SCRATCH = threading.local()
 
 
 class RobotModel:
@@ -205,9 +209,13 @@ class RobotModel:
         mujoco.mj_fullM(model, data, out)
         return out
 
-    @cached_property
+    @property
     def _scratch(self) -> mujoco.MjData:
-        return mujoco.MjData(self._loaded.model)
+        """Data of this thread's own: MuJoCo lets other threads run while it works on them."""
+        known = _SCRATCH.__dict__.setdefault("of", weakref.WeakKeyDictionary())
+        if self not in known:
+            known[self] = mujoco.MjData(self._loaded.model)
+        return known[self]
 
 
 def _state_definition(model: mujoco.MjModel, names: tuple[str, ...]) -> StateDefinition:

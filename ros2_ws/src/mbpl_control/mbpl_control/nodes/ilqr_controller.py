@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -301,7 +302,8 @@ class ILQRController(LifecycleNode):
             now = 1e-9 * (stamp - self._begin_ns)
             start = planner.predict(x, now, self._delay, None if self._commands else self._held())
             assert self._task is not None  # noqa: S101 - configured
-            result = planner.plan(start, now + self._delay, first_guess(self._task, self._condition, start))
+            guess = partial(first_guess, self._task, self._condition, start)
+            result = planner.plan(start, now + self._delay, guess)
             law = planner.law(result, self.get_name())
             valid_from = stamp + round(1e9 * self._delay)
             self._publish(law, stamp, valid_from)

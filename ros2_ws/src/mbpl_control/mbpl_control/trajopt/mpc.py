@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -95,21 +96,23 @@ class RecedingHorizon:
             time += part * dt
         return x
 
-    def plan(self, state: Array, time: float, guess: Array | None = None) -> ILQRResult:
+    def plan(self, state: Array, time: float, guess: Array | Callable[[], Array] | None = None) -> ILQRResult:
         """Plan from `state` at `time` since the task began.
 
         Args:
             state: (nx,).
             time: s, at which the plan begins.
-            guess: first actions (H, m), where there is no plan to go on from: none was made yet, or its law leads
-                nowhere from here. Zeros when None.
+            guess: first actions (H, m), or what makes them, where there is no plan to go on from: none was made yet, or
+                its law leads nowhere from here. Zeros when None.
 
         Raises:
             SolverError: no plan was found; the one in force stays.
         """
         warm = None if self._plan is None else self._warm_start(state, time)
         options = self._first_options if warm is None else self._options
-        actions = guess if warm is None else warm
+        actions = warm
+        if actions is None:
+            actions = guess() if callable(guess) else guess
         if actions is None:
             actions = np.zeros((self._horizon, self.dynamics.action.size))
         offset = round(time / self.dynamics.dt)
