@@ -17,18 +17,20 @@ import time
 from pathlib import Path
 
 import numpy as np
+import rclpy
 from domain_coordinator import domain_id
 from geometry_msgs.msg import PointStamped
 from loop import Processes, node_program
 from mbpl_msgs.msg import RobotState
 from mbpl_msgs.srv import LoadController
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from report import Row, report
 
 from mbpl_control.models.codegen import library
 from mbpl_control.models.generated_dynamics import tree_of
 from mbpl_control.nodes.client import GraphClient
-from mbpl_control.nodes.qos import RECORDER, SENSOR
+from mbpl_control.nodes.qos import SENSOR
 from mbpl_control.tasks import Task, load_task
 from mbpl_control.tasks.catalog import find_task
 
@@ -36,6 +38,8 @@ TASK, FRAME = "panda_reach", "panda_hand_tcp"
 HORIZON = 50
 #: The target's circle, m and s, and how often it is told, Hz.
 RADIUS, PERIOD, TELL = 0.08, 5.0, 50.0
+#: Of the state: the newest is enough.
+NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 #: Pushes: N at the wrist, for so many s, one each so many s.
 FORCE, LASTS, EVERY = (0.0, 25.0, 0.0), 0.1, 2.5
 #: s at the beginning that do not count: the way to the circle.
@@ -86,7 +90,7 @@ def write_task(rate: float, directory: Path) -> Task:
 
 
 def run(task: Task, path: Path, rate: float, side: str, seconds: float, file: Path) -> np.ndarray:
-    """Distances (N,) m of the tool from the target as it moves, at each state the estimator tells."""
+    """Distances (N,) m of the tool from the target as it moves, as often as the target is told."""
     shared = ["--ros-args", "-r", "__ns:=/mbpl", "--log-level", "warn"]
     ours = [*shared, "-p", f"task:={path}"]
     mode = "mpc" if side == "mpc" else "plan"
@@ -116,9 +120,9 @@ def follow(client: GraphClient, task: Task, seconds: float) -> np.ndarray:
     client.wait_status(lambda s: any(c.name == "measured" and c.law_sequence for c in s.controllers))
     client.activate("measured")
     heard: list[tuple[float, bytes]] = []
-    subscription = node.create_subscription(
-        RobotState, "state", lambda data: heard.append((time.monotonic(), data)), RECORDER, raw=True
-    )
+    # nobody spins this node: the newest state is taken as often as the target is told, which costs the graph nothing
+    watcher = rclpy.create_node("watcher", namespace=node.get_namespace(), context=node.context)
+    subscription = watcher.create_subscription(RobotState, "state", heard.append, NEWEST, raw=True)
     publisher = node.create_publisher(PointStamped, "mpc_controller/target", SENSOR)
     centre = task.condition(0).target
     assert centre is not None  # noqa: S101 - the task has one
@@ -135,10 +139,14 @@ def follow(client: GraphClient, task: Task, seconds: float) -> np.ndarray:
         message = PointStamped()
         message.point.x, message.point.y, message.point.z = target(time.monotonic()).tolist()
         publisher.publish(message)
+        with subscription.handle:
+            taken = subscription.handle.take_message(RobotState, True)
+        if taken is not None:
+            heard.append((time.monotonic(), taken[0]))
         due += 1.0 / TELL
         time.sleep(max(0.0, due - time.monotonic()))
     pushed.join()
-    node.destroy_subscription(subscription)
+    watcher.destroy_node()
     counted = [(when, deserialize_message(data, RobotState)) for when, data in heard if when > begin + APPROACH]
     tool = task.robot.kinematics.positions(FRAME, np.array([message.position for _, message in counted]))
     return np.linalg.norm(tool - np.array([target(when) for when, _ in counted]), axis=1)

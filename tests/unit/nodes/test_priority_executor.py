@@ -122,3 +122,41 @@ def test_an_entity_with_events_that_is_destroyed_in_a_callback_does_not_end_the_
     script = [sys.executable, "-c", LOST_ENTITY]
     done = subprocess.run(script, capture_output=True, text=True, timeout=60.0, check=False)
     assert done.stdout == "10\n", done.stderr
+
+
+BUSY_LANE = """
+import os, sys, rclpy
+from rclpy.node import Node
+from mbpl_control.nodes.priority_executor import PriorityExecutor, add_priority
+
+rclpy.init()
+node = Node("busy", enable_rosout=False, start_parameter_services=False)
+executor = PriorityExecutor()
+executor.add_node(node)
+ways = {"lane": 0, "rclpy": 0}
+rest = 0
+
+def often():
+    frame = sys._getframe()
+    while frame is not None and not frame.f_code.co_filename.endswith("rclpy/task.py"):
+        frame = frame.f_back
+    ways["lane" if frame is None else "rclpy"] += 1
+
+def seldom():
+    global rest
+    rest += 1
+    if rest == 20:
+        print(ways["lane"] > 20, ways["rclpy"], flush=True)
+        os._exit(0)
+
+# always due again by the time it was served
+add_priority(node, node.create_timer(1e-4, often))
+node.create_timer(0.01, seldom)
+executor.spin()
+"""
+
+
+def test_what_is_served_first_is_not_left_to_rclpy_while_the_rest_is_served() -> None:
+    script = [sys.executable, "-c", BUSY_LANE]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=60.0, check=False)
+    assert done.stdout == "True 0\n", done.stdout + done.stderr

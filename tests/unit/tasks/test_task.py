@@ -185,3 +185,18 @@ def test_rotations_of_a_start_are_checked_and_so_are_limits_beside_them(make_tas
         make_task(FLOATER, [*UPRIGHT[:-1], 1.5])
     with pytest.raises(TaskError, match=r"success\.joints: a ball or free joint"):
         make_task(FLOATER, UPRIGHT, success={"joints": ["b.rotation"], "angles": [0.0], "within": 0.1})
+
+
+def test_a_target_that_moves_leaves_the_terms_alone_that_are_not_about_it(task_files) -> None:
+    task, elsewhere = load_task(task_files / "arm_reach.yaml"), np.array([0.3, 0.2, 0.5])
+    first, moved, again = task.cost(1), task.cost(1, elsewhere), load_task(task_files / "arm_reach.yaml")
+    kept = [a is b for a, b in zip(first.terms, moved.terms, strict=True)]
+    assert any(kept) and not all(kept)
+    x, u = np.tile(task.condition(1).state, (2, 1)), np.zeros((1, task.action.size))
+
+    def values(cost) -> list[float]:
+        return cost.evaluate(x, u).tolist()
+
+    for target in (elsewhere, -elsewhere):
+        assert values(task.cost(1, target)) == values(again.cost(1, target))
+    assert values(task.cost(1)) == values(first) != values(moved)

@@ -76,9 +76,8 @@ class ControllerManager(Node):
         else:
             self.create_subscription(msg.StateDefinition, "state_definition", self._on_definition, LATCHED)
             ticks = self.create_subscription(msg.RobotState, "state", self._on_state, SENSOR)
-        node_priority(self, ticks)
-        watch = min(0.25 * self._core.config.state_timeout, 0.02)
-        self.create_timer(watch, self._on_watch)
+        watch = self.create_timer(min(0.25 * self._core.config.state_timeout, 0.02), self._on_watch)
+        node_priority(self, ticks, watch, *self._sources.subscriptions)
         self.create_timer(1.0 / self._status_rate, lambda: self._keep_books(self._reports.publish))
         if not self._collect:
             # a collection in the middle of a tick is a deadline missed; what ticks leave behind is freed by counting

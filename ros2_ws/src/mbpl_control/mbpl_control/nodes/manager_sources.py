@@ -12,6 +12,7 @@ from rclpy.node import Node
 
 from mbpl_control.core import FeedbackLaw, MbplError
 from mbpl_control.nodes import conversions as convert
+from mbpl_control.nodes.priority_executor import add_priority, drop_priority
 from mbpl_control.nodes.qos import LAWS
 from mbpl_control.runtime import ControllerEntry, ManagerCore
 
@@ -34,6 +35,11 @@ class LawSources:
         self._subscriptions: dict[str, Any] = {}
         self._seen: dict[str, frozenset[bytes]] = {}
 
+    @property
+    def subscriptions(self) -> tuple[Any, ...]:
+        """One a source."""
+        return tuple(self._subscriptions.values())
+
     def listen(self, entry: ControllerEntry) -> None:
         """Subscribe to the source of a controller, once for all controllers that live on it."""
         source = entry.source
@@ -43,18 +49,22 @@ class LawSources:
         read: Callable[[Any], Any] = convert.controller_from_msg
         if entry.type == "feedback_law":
             kind, read = msg.FeedbackLaw, convert.feedback_law_from_msg
-        self._subscriptions[source] = self._node.create_subscription(
+        subscription = self._subscriptions[source] = self._node.create_subscription(
             kind,
             source,
             lambda message: self._offer(source, message, read),
             LAWS,
             event_callbacks=SubscriptionEventCallbacks(liveliness=lambda event: self._on_publishers(source, event)),
         )
+        # a stream may bring a law for each state
+        add_priority(self._node, subscription)
 
     def forget(self, source: str) -> None:
         """End the subscription to a source that no controller lives on any more."""
         if source and all(e.source != source for e in self._core.registry):
-            self._node.destroy_subscription(self._subscriptions.pop(source))
+            subscription = self._subscriptions.pop(source)
+            drop_priority(self._node, subscription)
+            self._node.destroy_subscription(subscription)
             self._seen.pop(source, None)
 
     def _offer(self, source: str, message: Any, read: Callable[[Any], Any]) -> None:

@@ -40,6 +40,8 @@ class PriorityExecutor(SingleThreadedExecutor):
         self._fast_timers: dict[int, Timer] = {}
         #: of the callback of each fast subscription: the message, or the message and what is known of its arrival
         self._arguments: dict[int, int] = {}
+        #: what is not left to rclpy's own executor, by identity
+        self._first: set[int] = set()
 
     def spin_once(self, timeout_sec: float | None = None) -> None:
         """Wait for work; do all of the fast lane's that is there, and one piece of the rest."""
@@ -70,9 +72,9 @@ class PriorityExecutor(SingleThreadedExecutor):
         subscriptions = wait_set.get_ready_entities("subscription")
         timers = wait_set.get_ready_entities("timer")
         others = len(subscriptions) + len(timers)
-        for pointer in subscriptions:
-            subscription = self._fast_subscriptions.get(pointer)
-            if subscription is not None:
+        ready = set(subscriptions)
+        for pointer, subscription in self._fast_subscriptions.items():
+            if pointer in ready:
                 others -= 1
                 taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
                 if taken is not None:
@@ -123,6 +125,14 @@ class PriorityExecutor(SingleThreadedExecutor):
         self._woken = self._stale = True
         super().wake()
 
+    def can_execute(self, entity: Any) -> bool:
+        """See rclpy's executor: what is served first is none of its business.
+
+        While messages come faster than rclpy hands them out, the rest would never be done, and all of them take the
+        slow way.
+        """
+        return id(entity) not in self._first and super().can_execute(entity)
+
     def create_task(self, callback: Any, *arguments: Any, **named: Any) -> Any:
         """See rclpy's executor; it counts as a `wake`."""
         task = super().create_task(callback, *arguments, **named)
@@ -145,8 +155,9 @@ class PriorityExecutor(SingleThreadedExecutor):
         kinds: dict[str, list[Any]] = {k: [] for k in ("subscription", "timer", "client", "service")}
         guards: list[Any] = [self._guard, self._sigint_gc]
         self._held = held = ExitStack()
+        self._first = set()
         for node in self.get_nodes():
-            fast = tuple(getattr(node, "priority", ()))
+            held_handles: set[int] = set()
             for kind, present in (
                 ("subscription", node.subscriptions),
                 ("timer", node.timers),
@@ -157,12 +168,18 @@ class PriorityExecutor(SingleThreadedExecutor):
                     if not self._hold(held, entity.handle):
                         continue
                     kinds[kind].append(entity.handle)
-                    if entity in fast and isinstance(entity, Subscription):
-                        self._fast_subscriptions[entity.handle.pointer] = entity
-                        bare = entity._callback_type is Subscription.CallbackType.MessageOnly
-                        self._arguments[entity.handle.pointer] = 1 if bare else 2
-                    elif entity in fast and isinstance(entity, Timer):
-                        self._fast_timers[entity.handle.pointer] = entity
+                    held_handles.add(entity.handle.pointer)
+            for entity in getattr(node, "priority", ()):
+                pointer = entity.handle.pointer
+                if pointer not in held_handles:
+                    continue
+                self._first.add(id(entity))
+                if isinstance(entity, Subscription):
+                    self._fast_subscriptions[pointer] = entity
+                    bare = entity._callback_type is Subscription.CallbackType.MessageOnly
+                    self._arguments[pointer] = 1 if bare else 2
+                elif isinstance(entity, Timer):
+                    self._fast_timers[pointer] = entity
             guards += list(node.guards)
             self._waitables += [w for w in node.waitables if self._hold(held, w)]
         guard_handles = [g.handle for g in guards if g is not None and self._hold(held, g.handle)]
@@ -202,5 +219,15 @@ class PriorityExecutor(SingleThreadedExecutor):
 
 
 def node_priority(node: Node, *entities: Any) -> None:
-    """Name the entities of `node` that its executor serves first."""
+    """Name the entities of `node` that its executor serves first, in this order."""
     node.priority = entities  # type: ignore[attr-defined]
+
+
+def add_priority(node: Node, entity: Any) -> None:
+    """Have the executor of `node` serve an entity first, after those that are named already."""
+    node_priority(node, *getattr(node, "priority", ()), entity)
+
+
+def drop_priority(node: Node, entity: Any) -> None:
+    """Take that back, before the entity is destroyed."""
+    node_priority(node, *(each for each in getattr(node, "priority", ()) if each is not entity))

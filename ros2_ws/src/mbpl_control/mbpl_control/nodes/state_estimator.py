@@ -23,7 +23,7 @@ from mbpl_control.nodes import conversions as convert
 from mbpl_control.nodes.diagnostics import ERROR, OK, PERIOD, WARN, Diagnostics, refusals
 from mbpl_control.nodes.node_tools import declare
 from mbpl_control.nodes.node_tools import main as run_node
-from mbpl_control.nodes.priority_executor import node_priority
+from mbpl_control.nodes.priority_executor import add_priority, node_priority
 from mbpl_control.nodes.qos import LATCHED, SENSOR
 from mbpl_control.runtime.command import STATE_REFUSALS
 from mbpl_control.safety.jumps import JumpCheck
@@ -75,9 +75,10 @@ class StateEstimator(Node):
         measured = self.create_subscription(JointState, "joint_states", self._on_joint_states, SENSOR)
         node_priority(self, measured)
         if isinstance(self._filter, ExtendedKalmanFilter):
-            self.create_subscription(msg.JointCommand, "joint_commands", self._on_command, SENSOR)
-        if self._rate > 0.0 and self._gap > 0.0:
-            self.create_timer(1.0 / self._rate, self._on_gap)
+            commands = self.create_subscription(msg.JointCommand, "joint_commands", self._on_command, SENSOR)
+            add_priority(self, commands)
+        if self._rate > 0.0 and self._gap > 0.0 and not isinstance(self._filter, PassThrough):
+            add_priority(self, self.create_timer(1.0 / self._rate, self._on_gap))
         self._diagnostics = Diagnostics(self, "estimate", "no joint states yet", self._figures, self._robot.name)
         self._diagnostics.open()
 
@@ -191,7 +192,7 @@ class StateEstimator(Node):
 
     def _on_gap(self) -> None:
         """Predict while joint states stay away, up to the largest gap; then fall silent, so that others notice."""
-        if self._stamp_ns is None or isinstance(self._filter, PassThrough):
+        if self._stamp_ns is None:
             return
         waited = 1e-9 * (time.monotonic_ns() - self._arrived_ns)
         step = 1.0 / self._rate

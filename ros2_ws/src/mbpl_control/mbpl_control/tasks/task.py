@@ -20,7 +20,7 @@ from mbpl_control.core.state_definition import StateBlock, StateDefinition
 from mbpl_control.core.validation import Array, float_array
 from mbpl_control.core.yaml_document import Keys
 from mbpl_control.costs.sum_cost import SumCost
-from mbpl_control.costs.term import ramp_weights
+from mbpl_control.costs.term import Term, ramp_weights
 from mbpl_control.models import rigid_tree
 from mbpl_control.models.dynamics import Dynamics
 from mbpl_control.models.kinematics import FrameMotion
@@ -89,6 +89,8 @@ class Task:
         self._observation = Observation(document, self.state, self.observation, self.conditions)
         self._rule = None if file.success is None else SuccessRule(document, self.robot, self.conditions)
         self._check_backend()
+        #: terms of the cost by their number, for each start condition and definition of the state
+        self._terms: dict[tuple[int, str], dict[int, Term]] = {}
         for condition in self.conditions:
             self.cost(condition.index)
 
@@ -194,8 +196,13 @@ class Task:
         return self._cost(self.condition(condition), self.state)
 
     def _cost(self, start: Condition, state: StateDefinition) -> SumCost:
+        # only terms about the condition's target are made anew when that moves, which may be as often as a plan is made
+        known = self._terms.setdefault((start.index, state.hash), {})
         terms = []
         for i, term in enumerate(self._file.cost):
+            if i in known:
+                terms.append(known[i])
+                continue
             try:
                 terms.append(build_term(term, self.robot, state, self.action, start))
                 ramp_weights(term.ramp, self.horizon)
@@ -206,6 +213,8 @@ class Task:
                 # a cost calls its weights what the file calls weight
                 key = next((k for k in (field, field.rstrip("s")) if hasattr(term, k)), "term")
                 raise self._document.error(["cost", i, key], str(error)) from error
+            if getattr(term, "target", None) != "condition":
+                known[i] = terms[-1]
         return SumCost(terms, state.tangent_size, self.action.size)
 
     def initial_actions(self, condition: int = 0, seed: int = 0) -> Array:
