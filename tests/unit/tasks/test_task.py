@@ -192,7 +192,8 @@ def test_a_target_that_moves_leaves_the_terms_alone_that_are_not_about_it(task_f
     first, moved, again = task.cost(1), task.cost(1, elsewhere), load_task(task_files / "arm_reach.yaml")
     kept = [a is b for a, b in zip(first.terms, moved.terms, strict=True)]
     assert any(kept) and not all(kept)
-    x, u = np.tile(task.condition(1).state, (2, 1)), np.zeros((1, task.action.size))
+    steps = task.horizon
+    x, u = np.tile(task.condition(1).state, (steps + 1, 1)), np.zeros((steps, task.action.size))
 
     def values(cost) -> list[float]:
         return cost.evaluate(x, u).tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mbpl_msgs import msg
@@ -20,8 +20,8 @@ from mbpl_control.runtime import ControllerEntry, ManagerCore
 class LawSources:
     """Subscribes to the sources of laws, offers what comes to the core, and tells it who publishes.
 
-    A publisher that was started anew counts from 1 again. It is told from a message out of order by the identifier the
-    middleware gives each publisher.
+    A publisher that was started anew counts from 1 again. It is told from a message out of order by the number the
+    middleware gives each message of a publisher, or by its identifier among those that are there.
 
     Args:
         node: that subscribes.
@@ -34,6 +34,8 @@ class LawSources:
         self._node, self._core, self._offered = node, core, offered
         self._subscriptions: dict[str, Any] = {}
         self._seen: dict[str, frozenset[bytes]] = {}
+        #: what the middleware counted at the last message of each source
+        self._counted: dict[str, int] = {}
 
     @property
     def subscriptions(self) -> tuple[Any, ...]:
@@ -52,7 +54,7 @@ class LawSources:
         subscription = self._subscriptions[source] = self._node.create_subscription(
             kind,
             source,
-            lambda message: self._offer(source, message, read),
+            lambda message, info: self._offer(source, message, info, read),
             LAWS,
             event_callbacks=SubscriptionEventCallbacks(liveliness=lambda event: self._on_publishers(source, event)),
         )
@@ -66,11 +68,16 @@ class LawSources:
             drop_priority(self._node, subscription)
             self._node.destroy_subscription(subscription)
             self._seen.pop(source, None)
+            self._counted.pop(source, None)
 
-    def _offer(self, source: str, message: Any, read: Callable[[Any], Any]) -> None:
+    def _offer(self, source: str, message: Any, info: Mapping[str, Any], read: Callable[[Any], Any]) -> None:
         """A law for every controller of a source; what is wrong with it is counted and told, once for each."""
         core = self._core
         entries = [e for e in core.registry if e.source == source]
+        count = info["publication_sequence_number"] or 0
+        if 0 < count <= self._counted.get(source, 0):
+            core.on_source_restarted(source)
+        self._counted[source] = count
         if any(e.sequence is not None and message.sequence <= e.sequence for e in entries):
             self._look_for_restart(source)
         try:
@@ -102,17 +109,23 @@ class LawSources:
 
     def _on_publishers(self, source: str, event: Any) -> None:
         """Publishers of a source came, went, or fell silent."""
-        self._look_for_restart(source)
+        self._look_for_restart(source, event.alive_count)
         names = sorted({e.node_name for e in self._publishers(source)})
         self._core.on_publishers(source, event.alive_count, names, time.monotonic_ns())
         self._offered()
 
-    def _look_for_restart(self, source: str) -> None:
-        """Tell the core when a publisher is there that was not when this was last looked at."""
+    def _look_for_restart(self, source: str, alive: int = 0) -> None:
+        """Tell the core when a publisher is there that was not when this was last looked at.
+
+        A publisher may be heard, and known to be alive, before it can be found here.
+        """
         present = frozenset(bytes(e.endpoint_gid) for e in self._publishers(source))
-        if present - self._seen.get(source, frozenset()):
-            self._core.on_source_restarted(source)
+        if alive and not present:
+            return
+        known = self._seen.get(source)
         self._seen[source] = present
+        if known is not None and present - known:
+            self._core.on_source_restarted(source)
 
     def _publishers(self, source: str) -> list[Any]:
         return self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(source))
