@@ -51,10 +51,14 @@ class LawSources:
         read: Callable[[Any], Any] = convert.controller_from_msg
         if entry.type == "feedback_law":
             kind, read = msg.FeedbackLaw, convert.feedback_law_from_msg
+
+        def offer(message: Any, info: Any) -> None:
+            self._offer(source, message, info, read)
+
         subscription = self._subscriptions[source] = self._node.create_subscription(
             kind,
             source,
-            lambda message, info: self._offer(source, message, info, read),
+            offer,  # type: ignore[arg-type] - rclpy looks how many arguments it takes
             LAWS,
             event_callbacks=SubscriptionEventCallbacks(liveliness=lambda event: self._on_publishers(source, event)),
         )
