@@ -58,7 +58,7 @@ class LawSources:
         subscription = self._subscriptions[source] = self._node.create_subscription(
             kind,
             source,
-            offer,  # type: ignore[arg-type] - rclpy looks how many arguments it takes
+            offer,  # type: ignore[arg-type]  # rclpy looks how many arguments it takes
             LAWS,
             event_callbacks=SubscriptionEventCallbacks(liveliness=lambda event: self._on_publishers(source, event)),
         )
