@@ -18,6 +18,7 @@ from mbpl_control.fitting.online import OnlineOptions
 from mbpl_control.learning.live_fit import FittedTrials, LiveFit
 from mbpl_control.nodes import conversions as convert
 from mbpl_control.nodes.diagnostics import OK, WARN, Diagnostics
+from mbpl_control.nodes.priority_executor import node_priority
 from mbpl_control.nodes.qos import EVENTS, RECORDER
 from mbpl_control.tasks import Task
 
@@ -55,8 +56,9 @@ class LiveFitting:
         self._next = 0
         self._last_step = -1
         self._dynamics = node.create_publisher(msg.LinearGaussianDynamics, "online_dynamics", EVENTS)
-        node.create_subscription(msg.RobotState, "state", self._on_state, RECORDER)
-        node.create_subscription(msg.JointCommand, "joint_commands", self._on_command, RECORDER)
+        states = node.create_subscription(msg.RobotState, "state", self._on_state, RECORDER)
+        commands = node.create_subscription(msg.JointCommand, "joint_commands", self._on_command, RECORDER)
+        node_priority(node, states, commands)
 
     def take(self, controller: str, fit: FittedTrials) -> None:
         """A new fit; it counts from the next trial on."""
