@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from mbpl_control.core import InvalidFieldError
 from mbpl_control.tasks import load_task
-from mbpl_control.trajopt import ILQR
+from mbpl_control.trajopt import ILQR, ILQROptions
 from mbpl_control.trajopt.planning import first_guess, task_options, task_receding_horizon
 
 
@@ -51,3 +53,18 @@ def test_plans_go_on_from_states_that_no_plan_foresaw_on_a_robot_without_damping
             x = dynamics.step(x[None], np.clip(u, task.action.lower, task.action.upper)[None])[0]
             x = x + np.concatenate([1e-3 * rng.standard_normal(9), 1e-2 * rng.standard_normal(9)])
     assert task.distances(x[None], 1)[0] < 0.05
+
+
+def test_a_start_whose_states_are_known_is_not_followed_again_and_ends_the_same(task_files: Path) -> None:
+    task = load_task(task_files / "arm_reach.yaml")
+    dynamics, start, actions = task.dynamics(), task.condition(0).state, task.initial_actions(0)
+    solver = ILQR(dynamics, task.cost(0), ILQROptions(max_iterations=3))
+    followed: list[int] = []
+    plain = dynamics.rollout
+    dynamics.rollout = lambda *given: followed.append(1) or plain(*given)
+    states = plain(start, actions)
+    with_states, without = solver.solve(start, actions, states=states), solver.solve(start, actions)
+    assert followed == [1]
+    np.testing.assert_array_equal(with_states.actions, without.actions)
+    with pytest.raises(InvalidFieldError, match="ILQR.states: found shape"):
+        solver.solve(start, actions, states=states[1:])

@@ -81,6 +81,8 @@ class ILQRController(LifecycleNode):
         self._stop = threading.Event()
         self._plans = self._failures = self._pursued = self._late = 0
         self._spent = 0.0
+        #: the last plan of mode mpc, of which reports tell; None after one that failed
+        self._newest: ILQRResult | None = None
         self._diagnostics = Diagnostics(self, "planner", "nothing planned yet", self._figures)
         autostart(self)
 
@@ -287,6 +289,7 @@ class ILQRController(LifecycleNode):
                 self._replan_once(planner)
             except MbplError as error:
                 self._failures += 1
+                self._newest = None
                 self._diagnostics.say(str(error), ERROR)
                 self.get_logger().warning(f"no new plan: {error}", throttle_duration_sec=1.0)
 
@@ -317,7 +320,7 @@ class ILQRController(LifecycleNode):
         self._delay += 0.2 * (min(spent + 0.005, 0.2) - self._delay)
         self._plans += 1
         self._spent = spent
-        self._diagnostics.say(f"{1e3 * spent:.1f} ms a plan; {result.summary()}")
+        self._newest = result
 
     def _held(self) -> Array | None:
         """The efforts (m,) that act now and stay while another controller commands; None when nobody measures them."""
@@ -338,6 +341,9 @@ class ILQRController(LifecycleNode):
             self._laws.publish(message)
 
     def _figures(self) -> dict[str, object]:
+        if self._newest is not None:
+            # told of as often as reports are made, not as often as plans are
+            self._diagnostics.say(f"{1e3 * self._spent:.1f} ms a plan; {self._newest.summary()}")
         return {
             "backend": self._backend,
             "why not by generated kernels": self._slower,

@@ -67,6 +67,7 @@ class ILQR:
         start: Array,
         actions: Array,
         callback: Callable[[Iteration], None] | None = None,
+        states: Array | None = None,
     ) -> ILQRResult:
         """Search from a start state and a first guess of the actions.
 
@@ -74,6 +75,8 @@ class ILQR:
             start: x (nx,).
             actions: (T, m); clipped to the limits of the action.
             callback: told of each iteration.
+            states: where these actions lead on the model (T+1, nx), if that is known already; the actions within their
+                limits then.
 
         Raises:
             InvalidFieldError: a shape or a number is wrong.
@@ -86,14 +89,16 @@ class ILQR:
         actions = float_array("ILQR", "actions", actions, (None, m))
         if len(actions) == 0:
             raise InvalidFieldError("ILQR", "actions", "0 steps", "at least 1 step")
-        search = _Search(self, np.clip(actions, dynamics.action.lower, dynamics.action.upper), start)
+        if states is not None:
+            states = float_array("ILQR", "states", states, (len(actions) + 1, dynamics.state.size))
+        search = _Search(self, np.clip(actions, dynamics.action.lower, dynamics.action.upper), start, states)
         return search.run(callback)
 
 
 class _Search:
     """One run of the algorithm."""
 
-    def __init__(self, problem: ILQR, actions: Array, start: Array) -> None:
+    def __init__(self, problem: ILQR, actions: Array, start: Array, states: Array | None) -> None:
         self.dynamics, self.cost, self.options = problem.dynamics, problem.cost, problem.options
         self.clock = Clock()
         self.form, self.forward = choose(self.dynamics, self.cost, self.options, actions, self.clock)
@@ -102,8 +107,9 @@ class _Search:
         self.first_step = 1.0
         self.confident = True
         self.story: list[Iteration] = []
-        with self.clock.timed("forward"), np.errstate(all="ignore"):
-            states = self.dynamics.rollout(start, actions)
+        if states is None:
+            with self.clock.timed("forward"), np.errstate(all="ignore"):
+                states = self.dynamics.rollout(start, actions)
         with self.clock.timed("derivatives"), np.errstate(all="ignore"):
             quadratic = self.cost.quadratize(states, actions, self.options.hessian)
             costs = quadratic.value

@@ -109,15 +109,15 @@ class RecedingHorizon:
             SolverError: no plan was found; the one in force stays.
         """
         warm = None if self._plan is None else self._warm_start(state, time)
+        states, actions = (None, None) if warm is None else warm
         options = self._first_options if warm is None else self._options
-        actions = warm
         if actions is None:
             actions = guess() if callable(guess) else guess
         if actions is None:
             actions = np.zeros((self._horizon, self.dynamics.action.size))
         offset = round(time / self.dynamics.dt)
         cost = self._cost.window(offset, self._task_horizon)
-        result = ILQR(self.dynamics, cost, options).solve(state, actions)
+        result = ILQR(self.dynamics, cost, options).solve(state, actions, states=states)
         self._plan, self._plan_time = result, time
         return result
 
@@ -134,8 +134,10 @@ class RecedingHorizon:
         error = plan.state.space.difference(x, plan.states[t])
         return np.clip(plan.actions[t] + plan.gains[t] @ error, action.lower, action.upper)
 
-    def _warm_start(self, state: Array, time: float) -> Array | None:
-        """Actions (H, m) of the last plan's law on the model, from a state and time on; beyond its end its last step.
+    def _warm_start(self, state: Array, time: float) -> tuple[Array, Array] | None:
+        """States (H+1, nx) and actions (H, m) of the last plan's law on the model, from a state and time on.
+
+        Beyond its end its last step counts.
 
         None where that diverges: the robot is so far from the plan that its feedback leads nowhere.
 
@@ -154,4 +156,4 @@ class RecedingHorizon:
         start, limits = np.asarray(state)[None], (self.dynamics.action.lower, self.dynamics.action.upper)
         with np.errstate(all="ignore"):
             states, actions = self.dynamics.follow(start, wanted[None], reference, plan.gains[before], *limits)
-        return actions[0] if np.isfinite(states).all() and np.isfinite(actions).all() else None
+        return (states[0], actions[0]) if np.isfinite(states).all() and np.isfinite(actions).all() else None
