@@ -103,10 +103,9 @@ def build(
 
 
 def die_at(change: int, directory: Path) -> None:
-    """Let kill -9 end this process as it is about to change the directory for that time (1: the first).
+    """Let SIGKILL end this process just before it makes a change to the directory: the n-th, the first is 1.
 
-    A change is what Python makes a file or directory appear, move or vanish with. It comes before the change is made,
-    so that of two neighbours one ends before and the other after any of them.
+    A change is a file that is opened to be written, and whatever is moved, removed or made a directory.
     """
     left = change
 

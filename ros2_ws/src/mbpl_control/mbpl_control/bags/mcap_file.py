@@ -104,8 +104,8 @@ class McapFile:
                 raise BagError(f"{self._path}: not an MCAP file: {error or repr(error)}") from error
             if not self._torn:
                 cut = isinstance(error, EndOfFile)
-                why = "it ends in the middle of something" if cut else f"its record at byte {at} is damaged"
-                raise BagError(f"{self._path}: {why}: {error!r}") from error
+                what = "ends too early" if cut else f"is damaged: {error!r}"
+                raise BagError(f"{self._path}: its record at byte {at} {what}") from error
         pieces = np.frombuffer(found, np.uint64).reshape(-1, 3) if found else np.zeros((0, 3), np.uint64)
         return pieces if self._torn else pieces[np.argsort(pieces[:, 0], kind="stable")]
 

@@ -157,7 +157,7 @@ class PriorityExecutor(SingleThreadedExecutor):
         self._held = held = ExitStack()
         self._first = set()
         for node in self.get_nodes():
-            held_handles: set[int] = set()
+            there: set[int] = set()
             for kind, present in (
                 ("subscription", node.subscriptions),
                 ("timer", node.timers),
@@ -168,11 +168,12 @@ class PriorityExecutor(SingleThreadedExecutor):
                     if not self._hold(held, entity.handle):
                         continue
                     kinds[kind].append(entity.handle)
-                    held_handles.add(entity.handle.pointer)
+                    there.add(id(entity))
             for entity in getattr(node, "priority", ()):
-                pointer = entity.handle.pointer
-                if pointer not in held_handles:
+                # one that was destroyed has no handle to ask
+                if id(entity) not in there:
                     continue
+                pointer = entity.handle.pointer
                 self._first.add(id(entity))
                 if isinstance(entity, Subscription):
                     self._fast_subscriptions[pointer] = entity
