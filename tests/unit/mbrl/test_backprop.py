@@ -21,7 +21,9 @@ from mbpl_control.mbrl.evaluation import EVALUATION_SEEDS
 from mbpl_control.mbrl.learned_dynamics import Transitions
 from mbpl_control.mbrl.policy_learner import TrialOptions, problem_policy
 from mbpl_control.mbrl.problem import LearningProblem, run_episode
+from mbpl_control.mbrl.walk import Walk
 from mbpl_control.policies import PolicyArchitecture
+from mbpl_control.policies.network import PolicyNetwork
 
 #: A mass on a rail, s a step; what its position, its speed and the force cost, as squares.
 DT, COSTS = 0.1, (1.0, 0.1, 0.05)
@@ -192,20 +194,33 @@ def test_the_same_seed_learns_the_same_to_the_last_bit() -> None:
 
 
 def test_of_all_descents_it_keeps_the_policy_of_lowest_imagined_cost(monkeypatch: pytest.MonkeyPatch) -> None:
-    found: list[tuple[Tensor, float]] = []
+    found: list[tuple[Tensor, Tensor]] = []
     descend = BackpropLearner._descend
 
-    def recorded(*given: Any) -> tuple[Tensor, float]:
+    def recorded(*given: Any) -> tuple[Tensor, Tensor]:
         found.append(descend(*given))
         return found[-1]
 
     monkeypatch.setattr(BackpropLearner, "_descend", recorded)
     made = learner(4, **BRIEF, iterations=5, restarts=4)
     made.advance()
-    assert len(found) == 5
-    best, lowest = min(found, key=lambda each: each[1])
-    assert made.imagined == lowest
-    np.testing.assert_array_equal(made.policy.parameters, best.numpy())
+    ((policies, costs),) = found
+    assert len(policies) == 5
+    best = min(range(5), key=lambda g: float(costs[g]))
+    assert made.imagined == float(costs[best])
+    np.testing.assert_array_equal(made.policy.parameters, policies[best].numpy())
+
+
+def test_policies_that_are_followed_side_by_side_cost_what_each_costs_alone() -> None:
+    made = learner(6, **BRIEF, iterations=1)
+    made.advance()
+    network, drawn = PolicyNetwork(made.policy), made._drawn(7, 9)
+    generator = torch.Generator().manual_seed(0)
+    policies = torch.randn(3, len(made.policy.parameters), generator=generator, dtype=torch.float64)
+    together = made.cost(network, policies, drawn)
+    alone = torch.cat([made.cost(network, each[None], drawn) for each in policies])
+    assert together.shape == (3,)
+    torch.testing.assert_close(together, alone, rtol=1e-12, atol=0.0)
 
 
 def test_a_cost_that_is_never_finite_is_an_error() -> None:
@@ -241,7 +256,8 @@ def test_imagined_particles_begin_where_episodes_did_and_within_those_that_did_n
     drawn = made.imagined_starts(40)
     begun = [int(np.flatnonzero((known == x).all(axis=1))[0]) for x in drawn]
     assert sum(row == 0 for row in begun) == 20
-    made.problem = replace(mass(), make=Falling, ended=lambda y: y[:, 0].abs() > 0.0)
+    falling = replace(mass(), make=Falling, ended=lambda y: y[:, 0].abs() > 0.0)
+    made.problem, made._walk = falling, Walk(falling, made._rng)
     made.advance()
     # thirty episodes of a step, all of which ended for good
     assert len(made.starts) == 31 and len(made.visited) == 60

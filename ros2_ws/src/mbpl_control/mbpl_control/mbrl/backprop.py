@@ -86,21 +86,24 @@ def imagined_costs(
     Source: Chua, Calandra, McAllister, Levine 2018, on particles that keep their member (TS∞).
     """
     x = starts
-    shape = x.shape[:2]
-    gone = torch.zeros(shape, dtype=torch.bool)
-    total, last = torch.zeros(shape, dtype=x.dtype), torch.zeros(shape, dtype=x.dtype)
-    for epsilon in noise:
+    gone = torch.zeros(x.shape[:2], dtype=torch.bool)
+    points: list[tuple[Tensor, Tensor, Tensor]] = []
+    counts = []
+    for t, epsilon in enumerate(noise):
         u = policy(x)
         means, deviations = dynamics.differentiable(x, u)
         successor = means + deviations * epsilon
-        rows = (x.flatten(0, 1), u.flatten(0, 1), successor.flatten(0, 1))
-        cost = problem.cost(*rows).reshape(shape)
-        last = torch.where(gone, last, cost)
-        total = total + last
-        ended = problem.ended(rows[2].detach()).reshape(shape)
+        points.append((x, u, successor))
+        ends = problem.ended(successor.detach().flatten(0, 1)).reshape(gone.shape) & ~gone
+        # what the last step costs counts once more for each that is left
+        counts.append(torch.where(ends, len(noise) - t, (~gone).long()))
         x = torch.where(gone[..., None], x, successor)
-        gone = gone | ended
-    return total / len(noise)
+        gone = gone | ends
+    # costs of all steps at once: one call of many rows, in place of many of few
+    rows = (torch.cat(part).flatten(0, 1) for part in zip(*points, strict=True))
+    costs = problem.cost(*rows).reshape(noise.shape[:3])
+    count = torch.stack(counts)
+    return torch.where(count > 0, costs * count, torch.zeros_like(costs)).sum(dim=0) / len(noise)
 
 
 class BackpropLearner(PolicyLearner):
@@ -109,7 +112,7 @@ class BackpropLearner(PolicyLearner):
     Each turn the policy that is there and `restarts` new ones go down the cost of `horizon` steps from starts and
     visited states, with new noise and starts each iteration. From time to time each is judged by a longer horizon,
     with noise and starts that are the same for all: the best that was ever seen is the policy of the next turn.
-    Gradients are cut off at a norm; one that is not finite is left out.
+    Gradients are cut off at a norm; one that is not finite counts as zero.
 
     Args:
         problem: what is learned; its cost is what falls.
@@ -152,51 +155,55 @@ class BackpropLearner(PolicyLearner):
         with one_thread():
             network = PolicyNetwork(policy)
             judged = self._drawn(options.judged, options.judged_horizon)
-            best, lowest = torch.tensor(policy.parameters), math.inf
-            guesses = [best]
+            guesses = [torch.tensor(policy.parameters)]
             for _ in range(options.restarts):
                 seed = int(self._rng.integers(2**63))
                 made = policy.architecture.initial_parameters(policy.features.size, self.problem.m, seed)
                 guesses.append(torch.tensor(made))
-            for guess in guesses:
-                found, cost = self._descend(network, guess, judged)
-                if cost < lowest:
-                    best, lowest = found, cost
-        if not math.isfinite(lowest):
+            found, costs = self._descend(network, torch.stack(guesses), judged)
+        lowest = int(costs.argmin())
+        if not math.isfinite(costs[lowest]):
             raise SolverError("backprop: no policy has a finite imagined cost; a shorter horizon may help")
-        self.imagined = lowest
-        policy.assign(best.numpy(), policy.covariance)
+        self.imagined = float(costs[lowest])
+        policy.assign(found[lowest].numpy(), policy.covariance)
 
     def cost(self, network: PolicyNetwork, parameters: Tensor, drawn: tuple[Tensor, Tensor]) -> Tensor:
-        """Mean imagined cost a step of θ (P,), from starts and noise that were drawn."""
-        layers = network.layers(parameters)
+        """Mean imagined cost a step (G,) of each of θ (G, P), from the same starts and noise, which were drawn."""
+        count, (starts, noise) = len(parameters), drawn
+        layers = [network.layers(each) for each in parameters]
 
         def means(x: Tensor) -> Tensor:
-            flat = network.heads(layers, network.standardise(x.flatten(0, 1)))[:, : network.m]
-            return flat.reshape(*x.shape[:2], network.m)
+            z = network.standardise(x.unflatten(1, (count, -1)))
+            each = [
+                network.heads(own, z[:, g].flatten(0, 1))[:, : network.m].unflatten(0, (len(x), -1))
+                for g, own in enumerate(layers)
+            ]
+            return torch.cat(each, dim=1)
 
-        return imagined_costs(self.problem, self.dynamics, means, *drawn).mean()
+        costs = imagined_costs(
+            self.problem, self.dynamics, means, starts.repeat(1, count, 1), noise.repeat(1, 1, count, 1)
+        )
+        return costs.unflatten(1, (count, -1)).mean(dim=(0, 2))
 
-    def _descend(self, network: PolicyNetwork, guess: Tensor, judged: tuple[Tensor, Tensor]) -> tuple[Tensor, float]:
-        """The best of a descent, and what it costs."""
+    def _descend(self, network: PolicyNetwork, guesses: Tensor, judged: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """The best (G, P) of the descents from guesses (G, P), side by side, and what each costs (G,)."""
         options = self.options
-        theta = guess.clone().requires_grad_()
+        theta = guesses.clone().requires_grad_()
         optimiser = torch.optim.Adam([theta], lr=options.learning_rate)
-        best, lowest = guess.clone(), math.inf
+        best, lowest = guesses.clone(), torch.full((len(guesses),), math.inf, dtype=guesses.dtype)
         for iteration in range(options.iterations + 1):
             if iteration % options.look_every == 0 or iteration == options.iterations:
                 with torch.no_grad():
-                    cost = float(self.cost(network, theta, judged))
-                if cost < lowest:
-                    best, lowest = theta.detach().clone(), cost
+                    cost = self.cost(network, theta, judged)
+                    better = cost < lowest
+                    best[better], lowest[better] = theta[better], cost[better]
             if iteration == options.iterations:
                 break
             drawn = self._drawn(options.particles, options.horizon)
-            (gradient,) = torch.autograd.grad(self.cost(network, theta, drawn), theta)
-            norm = float(gradient.norm())
-            if not math.isfinite(norm):
-                continue
-            theta.grad = gradient * min(1.0, options.clip / max(norm, 1e-300))
+            (gradient,) = torch.autograd.grad(self.cost(network, theta, drawn).sum(), theta)
+            norm = gradient.norm(dim=1, keepdim=True)
+            finite, shrunk = torch.isfinite(norm), torch.clamp(options.clip / norm, max=1.0)
+            theta.grad = torch.where(finite & (norm > 0.0), gradient * shrunk, torch.zeros_like(gradient))
             optimiser.param_groups[0]["lr"] = options.learning_rate * (1.0 - iteration / options.iterations)
             optimiser.step()
         return best, lowest

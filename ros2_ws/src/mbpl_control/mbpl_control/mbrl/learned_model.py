@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mbpl_control.core.action_definition import ActionDefinition
 from mbpl_control.core.errors import DefinitionMismatchError
@@ -138,15 +139,26 @@ class LearningCost(Cost):
         """g (T, k) and H (T, k, k) of c at points (x, u, x') (T, k)."""
         n, m = self.problem.n, self.problem.m
         with one_thread(), torch.enable_grad():
-            z = torch.tensor(points, requires_grad=True)
-            total = self.problem.cost(z[:, :n], z[:, n : n + m], z[:, n + m :]).sum()
-            # each row is a matter of its own: the derivative of a sum over rows is that of each
-            (first,) = torch.autograd.grad(total, z, create_graph=True)
-            columns = [
-                torch.autograd.grad(first[:, i].sum(), z, retain_graph=True, allow_unused=True)[0]
-                if first.requires_grad
-                else None
-                for i in range(points.shape[1])
-            ]
-        second = [np.zeros(points.shape) if each is None else each.numpy() for each in columns]
-        return first.detach().numpy(), np.stack(second, axis=2)
+            leaves = [torch.tensor(part, requires_grad=True) for part in np.split(points, (n, n + m), axis=1)]
+            total = self.problem.cost(*leaves).sum()
+            found = torch.autograd.grad(total, leaves, create_graph=True, allow_unused=True)
+            # what the cost does not ask of takes no time, and no more does what is linear
+            first = [torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found, strict=True)]
+            second = [self._rows(gradient, leaves) for gradient in first]
+        return torch.cat(first, dim=1).detach().numpy(), np.concatenate(second, axis=1)
+
+    @staticmethod
+    def _rows(gradient: Tensor, leaves: list[Tensor]) -> Array:
+        """Derivatives of a part of the gradient (T, i) by all leaves (T, i, k)."""
+        if not gradient.requires_grad:
+            return np.zeros((*gradient.shape, sum(leaf.shape[1] for leaf in leaves)))
+        # each row is a matter of its own: the derivative of a sum over rows is that of each
+        return np.stack(
+            [
+                torch.cat(
+                    torch.autograd.grad(column.sum(), leaves, retain_graph=True, materialize_grads=True), dim=1
+                ).numpy()
+                for column in gradient.unbind(dim=1)
+            ],
+            axis=1,
+        )

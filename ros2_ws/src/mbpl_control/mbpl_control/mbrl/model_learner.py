@@ -9,9 +9,10 @@ import numpy as np
 
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array, check_whole
-from mbpl_control.mbrl.evaluation import EVALUATION_SEEDS, StepLearner
-from mbpl_control.mbrl.learned_dynamics import LearnedDynamics, Transitions
+from mbpl_control.mbrl.evaluation import StepLearner
+from mbpl_control.mbrl.learned_dynamics import LearnedDynamics
 from mbpl_control.mbrl.problem import LearningProblem
+from mbpl_control.mbrl.walk import Walk, joined
 
 OWNER = "ModelLearner"
 
@@ -49,7 +50,7 @@ class ModelLearner(StepLearner):
         3. act by it (`act`), with noise that explores
         4. append (x, u, x') to D, and after `every` steps go to 2
 
-    Episodes go on while the model learns: what lies late in one is seen, too, however few steps an advance has.
+    Episodes go on while the model learns (`Walk`).
 
     Args:
         problem: what is learned.
@@ -72,31 +73,16 @@ class ModelLearner(StepLearner):
         self.collection = Collection() if collection is None else collection
         self.steps = 0
         self._rng = np.random.default_rng(seed)
-        self._environment = problem.make()
-        #: where the episode under way is; None: one is to begin
-        self._state: Array | None = None
-        self._step = 0
+        self._walk = Walk(problem, self._rng)
 
     def advance(self) -> None:
         """See `StepLearner.advance`."""
         first = self.steps == 0
-        rows = [self._taken(first) for _ in range(self.collection.initial if first else self.collection.every)]
-        self.dynamics.learn(Transitions(*(np.array(part) for part in zip(*rows, strict=True))))
+        count = self.collection.initial if first else self.collection.every
+        found = joined(self._walk.go(count, self._base if first else self._explore))
+        self.steps += count
+        self.dynamics.learn(found)
         self._learned()
-
-    def _taken(self, first: bool) -> tuple[Array, Array, Array]:
-        """One step in the environment: x, u, x'."""
-        if self._state is None:
-            self._state, _ = self._environment.reset(seed=int(self._rng.integers(EVALUATION_SEEDS)))
-            self._step = 0
-        state = self._state
-        action = self._base(state, self._step) if first else self._explore(state, self._step)
-        successor, _, ended, cut, _ = self._environment.step(action)
-        self.steps += 1
-        self._step += 1
-        over = ended or cut or self._step == self.problem.steps
-        self._state = None if over else np.array(successor)
-        return np.array(state), action, np.array(successor)
 
     def act(self, state: Array, step: int) -> Array:
         """See `StepLearner.act`."""

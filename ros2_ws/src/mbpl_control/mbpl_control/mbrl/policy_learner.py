@@ -13,9 +13,10 @@ from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.state_definition import StateBlock, StateDefinition
 from mbpl_control.core.validation import Array, check_whole
 from mbpl_control.mbrl.ensemble import EnsembleDynamics, EnsembleOptions
-from mbpl_control.mbrl.evaluation import EVALUATION_SEEDS, StepLearner
+from mbpl_control.mbrl.evaluation import StepLearner
 from mbpl_control.mbrl.learned_dynamics import Transitions
-from mbpl_control.mbrl.problem import Episode, LearningProblem, run_episode
+from mbpl_control.mbrl.problem import LearningProblem
+from mbpl_control.mbrl.walk import Walk, joined
 from mbpl_control.policies.architecture import PolicyArchitecture
 from mbpl_control.policies.policy import GaussianPolicy
 
@@ -79,8 +80,7 @@ class PolicyLearner(StepLearner):
         3. improve π_θ in f                                            `improve`
         4. run u ~ π_θ(u | x), append what was visited                 each later turn
 
-    A turn is one `advance`. Turns after the first begin with a new episode, and an episode is left where the steps of a
-    turn are spent.
+    A turn is one `advance`. Episodes go on from turn to turn (`Walk`).
 
     The policy is squashed: μ_θ(x) is within the limits of the actions, by a map that the model sees and the environment
     alike. What noise adds in a trial is cut off at them.
@@ -96,7 +96,7 @@ class PolicyLearner(StepLearner):
         policy: π_θ as it is by now.
         dynamics: f.
         starts: x_0 of the episodes so far.
-        visited: states of those that did not end for good.
+        visited: states of turns in which they did not end for good.
 
     Raises:
         InvalidFieldError: a policy of other sizes or limits, or one that is not squashed.
@@ -127,6 +127,7 @@ class PolicyLearner(StepLearner):
             found, allowed = (f"{lower} to {upper}" for lower, upper in (limits, (problem.lower, problem.upper)))
             raise InvalidFieldError("PolicyLearner", "limits", found, f"{allowed}, as the problem's")
         self._rng = np.random.default_rng(seed)
+        self._walk = Walk(problem, self._rng)
         self.starts: Array = np.zeros((0, problem.n))
         self.visited: Array = np.zeros((0, problem.n))
 
@@ -150,8 +151,8 @@ class PolicyLearner(StepLearner):
     def imagined_starts(self, count: int) -> Array:
         """Where imagined particles begin, by lot: half where episodes did, half at states visited. (count, n).
 
-        Episodes that ended for good give their starts alone: much of what came after is lost whatever the policy does,
-        and its costs would be all that a derivative sees.
+        Where an episode ended for good, the steps before it give no more than their start: much of what came after is
+        lost whatever the policy does, and its costs would be all that a derivative sees.
         """
         visited = count // 2 if len(self.visited) else 0
         parts = [self.starts[self._rng.integers(len(self.starts), size=count - visited)]]
@@ -169,24 +170,13 @@ class PolicyLearner(StepLearner):
             noisy = mean + deviations * self._rng.standard_normal(mean.shape)
             return np.clip(noisy, self.problem.lower, self.problem.upper)
 
-        environment = self.problem.make()
-        episodes: list[Episode] = []
-        left = budget
-        try:
-            while left:
-                seed = int(self._rng.integers(EVALUATION_SEEDS))
-                episodes.append(run_episode(environment, act, seed, min(left, self.problem.steps)))
-                left -= len(episodes[-1].rewards)
-        finally:
-            environment.close()
+        stretches = self._walk.go(budget, act)
         self.steps += budget
-        found = episodes[0].transitions
-        for episode in episodes[1:]:
-            found = found.joined(episode.transitions)
-        self.starts = np.concatenate([self.starts, *(each.transitions.states[:1] for each in episodes)])
-        kept = [each.transitions.successors for each in episodes if not each.ended]
+        begun = [each.transitions.states[:1] for each in stretches if each.first]
+        kept = [each.transitions.successors for each in stretches if not each.ended]
+        self.starts = np.concatenate([self.starts, *begun])
         self.visited = np.concatenate([self.visited, *kept])
-        return found
+        return joined(stretches)
 
     def _begin(self, states: Array) -> None:
         """Scales of the policy, once: features by the first states, actions by their limits."""
