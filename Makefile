@@ -7,7 +7,8 @@
 #   make test-lerobot    whether LeRobot's own loader reads what we export; set up in an environment of its own
 #   make bench-methods   the other learners, each on the problem that shows what it is for
 #   make bench-rollout   rollouts a second by generated kernels and by mujoco.rollout, one thread each
-#   make compare [METHODS=".." STEPS=.. SEEDS=".."]  methods side by side on three tasks; takes hours, and goes on where it was left
+#   make compare [METHODS=".." STEPS=.. EVERY=.. SEEDS=".." TASKS=".."]  methods side by side on three tasks; takes
+#                        hours, and goes on where it was left
 #   make bench-bags      recording, reading and aligning of bags, memory, kills of the recorder
 #   make bench-mpc       panda_reach planned anew 500 times a second over DDS, with a target that moves and pushes
 #   make soak [MINUTES=15]  trials and swaps at 500 Hz: memory, heartbeats, bags
@@ -20,8 +21,10 @@ VIEW ?=
 PYTEST_ARGS ?=
 MINUTES ?= 15
 BENCH_ARGS ?=
-METHODS ?= lqr_flm gps mpc_icem mpc_ilqr backprop sac mbpo
-STEPS ?= 20000
+TASKS ?= cartpole_swingup reacher_2link arm_reach
+METHODS ?= lqr_flm gps sac mbpo mpc_icem=2000 mpc_ilqr=2000 backprop=2000
+STEPS ?= 10000
+EVERY ?= 500
 SEEDS ?= 0 1 2
 
 SETUP = python=$$(PYTHON='$(PYTHON)' tools/find_python.sh) && "$$python" tools/setup.py
@@ -92,10 +95,10 @@ bench-methods: setup
 	@$(IN_ENV) python bench/methods.py $(BENCH_ARGS)
 
 compare: setup
-	@$(IN_ENV) for task in cartpole_swingup reacher_2link arm_reach; do \
+	@$(IN_ENV) for task in $(TASKS); do \
 	  directory=runs/compare/$$task; \
 	  if [ -f $$directory/compare.yaml ]; then mbpl compare --resume $$directory; \
-	  else mbpl compare --task $$task --methods $(METHODS) --steps $(STEPS) --seeds $(SEEDS) --output $$directory; fi \
+	  else mbpl compare --task $$task --methods $(METHODS) --steps $(STEPS) --every $(EVERY) --seeds $(SEEDS) --output $$directory; fi \
 	  || exit 1; \
 	done
 

@@ -209,6 +209,16 @@ def test_methods_of_both_kinds_stand_in_one_table(mbpl, tmp_path: Path) -> None:
     assert json.loads(resumed.stdout)["curves"] == told["curves"]
 
 
+def test_a_method_may_have_steps_of_its_own(mbpl, tmp_path: Path) -> None:
+    methods = ("--methods", "lqr_flm=60", "mpc_cem=100", "backprop")
+    arguments = ("compare", "--task", TASK, *methods, "--steps", "200", "--output", "own")
+    outcome = mbpl(*arguments, "--executor", "inline", "--json")
+    assert outcome.returncode == 0, outcome.stderr
+    told = json.loads(outcome.stdout)
+    assert {c["method"]: c["steps"] for c in told["curves"]} == {"lqr_flm": 60, "mpc_cem": 100, "backprop": 200}
+    assert "60 of lqr_flm, 100 of mpc_cem, 200 of backprop" in (tmp_path / "own" / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -222,7 +232,15 @@ def test_methods_of_both_kinds_stand_in_one_table(mbpl, tmp_path: Path) -> None:
         ),
         (
             ["-t", TASK, "--steps", "9", "--methods", "sac", "sac"],
-            "--methods: found sac, sac; must be one or more, each",
+            "--methods: found sac, sac; must be each once",
+        ),
+        (
+            ["-t", TASK, "--steps", "9", "--methods", "sac=many"],
+            "--methods: found sac=many; must be NAME or NAME=STEPS, a whole number",
+        ),
+        (
+            ["-t", TASK, "--steps", "9", "--methods", "sac=0"],
+            "steps of sac: found 0; must be",
         ),
         (
             ["-t", "gym:Pendulum-v1", "--steps", "9", "--methods", "gps"],

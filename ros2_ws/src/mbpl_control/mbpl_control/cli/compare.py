@@ -53,19 +53,7 @@ def begin_comparison(
     Raises:
         MbplError: an argument is wrong, or the directory is not empty.
     """
-    for method in methods:
-        check_choice(COMMAND, "--methods", method, (*ITERATED, *STEPPED))
-    if not methods or len(set(methods)) != len(methods):
-        raise InvalidFieldError(COMMAND, "--methods", ", ".join(methods) or "none", "one or more, each once")
     problem, task = problem_of(task_name)
-    by_iterations = [method for method in methods if method in ITERATED]
-    if task is None and by_iterations:
-        raise InvalidFieldError(COMMAND, "--methods", by_iterations[0], f"one of {', '.join(STEPPED)} on {task_name}")
-    seeds = check_seeds(COMMAND, seeds)
-    for method in methods:
-        if method in STEPPED:
-            # what this installation cannot build is better known before the others have learned for hours
-            build_method(method, problem, seeds[0])
     started = datetime.now()
     about = Comparison(
         problem=task_name if task is None else str(task.path.resolve()),
@@ -75,11 +63,20 @@ def begin_comparison(
         steps=check_whole(COMMAND, "--steps", steps, 1, 10**12),
         every=0 if every is None else check_whole(COMMAND, "--every", every, 1, 10**12),
         episodes=check_whole(COMMAND, "--episodes", episodes, 1, 10**6),
-        seeds=seeds,
+        seeds=check_seeds(COMMAND, seeds),
         started=f"{started:%Y-%m-%d %H:%M:%S}",
         versions=versions(PACKAGES),
         commit=commit(),
     )
+    if not methods:
+        raise InvalidFieldError(COMMAND, "--methods", "none", "one or more")
+    for method in about.budgets:
+        check_choice(COMMAND, "--methods", method, (*ITERATED, *STEPPED))
+        if task is None and method in ITERATED:
+            raise InvalidFieldError(COMMAND, "--methods", method, f"one of {', '.join(STEPPED)} on {task_name}")
+        if method in STEPPED:
+            # what this installation cannot build is better known before the others have learned for hours
+            build_method(method, problem, about.seeds[0])
     path = Path("runs") / f"compare-{problem.name}-{started:%Y%m%d-%H%M%S}" if output is None else output
     check_empty(path, RECORD, COMMAND)
     try:
@@ -112,14 +109,14 @@ def compare(path: Path, *, executor: str, workers: int | None, as_json: bool) ->
     finished = True
     try:
         with locked(path):
-            for method in about.methods:
+            for method, steps in about.budgets.items():
                 if method in STEPPED:
                     finished = learn_seeds(_step_run(path, about, method), problem, task, console)
                 else:
                     assert task is not None  # noqa: S101 - checked when it began
                     with TrialPool(AgentRecipe.in_lockstep(task), executor, workers) as pool:
                         for seed in about.seeds:
-                            _iterate(path / method / f"seed-{seed}", method, seed, about.steps, task, pool, console)
+                            _iterate(path / method / f"seed-{seed}", method, seed, steps, task, pool, console)
                 if not finished:
                     break
     except KeyboardInterrupt:
@@ -140,7 +137,7 @@ def _step_run(path: Path, about: Comparison, method: str) -> StepRun:
     return new_step_run(
         method,
         about.problem,
-        steps=about.steps,
+        steps=about.budgets[method],
         seeds=about.seeds,
         every=about.every or None,
         episodes=about.episodes,
@@ -194,7 +191,7 @@ def _facts(about: Comparison, task: Task | None) -> dict[str, str]:
         "started": about.started,
         "task": about.problem,
         "task hash": about.task_hash or "of Gymnasium",
-        "steps": str(about.steps),
+        "steps": ", ".join(f"{steps} of {name}" for name, steps in about.budgets.items()),
         "seeds": ", ".join(map(str, about.seeds)),
         "episodes of an evaluation": f"{about.episodes} from each start{starts}; one of lqr_flm and gps",
         "commit": about.commit or "no checkout",

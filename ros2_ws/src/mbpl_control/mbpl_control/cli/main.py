@@ -142,7 +142,7 @@ def compare(
     task: Annotated[
         str | None, typer.Option("--task", "-t", help="Name of a task, path of a YAML, or gym:NAME.")
     ] = None,
-    methods: Annotated[list[str] | None, typer.Option(help="What is compared: any that train knows.")] = None,
+    methods: Annotated[list[str] | None, typer.Option(help="Any that train knows; NAME=STEPS has its own.")] = None,
     steps: Annotated[int | None, typer.Option(help="Of the environment, for each seed of each method.")] = None,
     seeds: Annotated[list[int] | None, typer.Option(help="Of everything drawn; 0 unless given.")] = None,
     every: Annotated[int | None, typer.Option(help="Steps between two evaluations of step learners.")] = None,
@@ -153,7 +153,7 @@ def compare(
     workers: Annotated[int | None, typer.Option(help="At most so many; one a processor unless given.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Let methods learn one task by the same number of steps, and write one report of all of them."""
+    """Let methods learn one task by the same number of steps, or each by its own, and write one report of all."""
     from mbpl_control.cli.compare import begin_comparison, compare
     from mbpl_control.cli.training import check_resume_alone
     from mbpl_control.core import InvalidFieldError

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mbpl_control.core.errors import DefinitionMismatchError
+from mbpl_control.core.errors import DefinitionMismatchError, InvalidFieldError
+from mbpl_control.core.validation import check_whole
 from mbpl_control.runs.curves import Curve, step_curves, training_curve
 from mbpl_control.runs.directory import RunDirectory
 from mbpl_control.runs.record import load_record
@@ -14,6 +15,7 @@ from mbpl_control.runs.step_run import StepRun
 from mbpl_control.runs.trial_archive import load_trials
 from mbpl_control.tasks.task import Task
 
+OWNER = "mbpl compare"
 SCHEMA = 1
 RECORD = "compare.yaml"
 #: Trials without exploration after the last iteration of a run, in its directory.
@@ -28,8 +30,9 @@ class Comparison:
         problem: as `load_problem` takes it.
         name: of the problem.
         task_hash: of the task; empty for one of Gymnasium.
-        methods: names.
-        steps: of the environment for each seed; those that learn by iterations have as many whole ones as fit, or one.
+        methods: names, each alone or as "NAME=STEPS": see `budgets`.
+        steps: of the environment for each seed, of methods that have no number of their own; those that learn by
+            iterations have as many whole ones as fit, or one.
         every: steps between two evaluations of step learners; 0 for a twentieth of all.
         episodes: of those, from each start.
         seeds: of each method.
@@ -49,6 +52,23 @@ class Comparison:
     started: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     commit: str = ""
+
+    @property
+    def budgets(self) -> dict[str, int]:
+        """Steps of the environment that each seed of a method has, by its name.
+
+        Raises:
+            InvalidFieldError: a method is named twice, or its steps are no number of steps.
+        """
+        found: dict[str, int] = {}
+        for entry in self.methods:
+            name, own, steps = entry.partition("=")
+            if own and not steps.isdecimal():
+                raise InvalidFieldError(OWNER, "--methods", entry, "NAME or NAME=STEPS, a whole number")
+            if name in found:
+                raise InvalidFieldError(OWNER, "--methods", ", ".join(self.methods), "each once")
+            found[name] = check_whole(OWNER, f"steps of {name}", int(steps) if own else self.steps, 1, 10**12)
+        return found
 
     def check_task(self, task: Task | None) -> None:
         """Refuse to go on with a task that is not that of the comparison.
@@ -79,7 +99,7 @@ def open_comparison(path: Path) -> Comparison:
 def comparison_curves(path: Path, about: Comparison) -> list[Curve]:
     """Every seed of every method that was judged at least once by now."""
     out: list[Curve] = []
-    for method in about.methods:
+    for method in about.budgets:
         if StepRun.is_at(path / method):
             out += step_curves(StepRun.open(path / method))
             continue
