@@ -10,19 +10,19 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from mbpl_control.core.compiled import plain
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array
 from mbpl_control.costs.cost import Cost, Quadratization
 from mbpl_control.models.dynamics import Dynamics
 from mbpl_control.models.inverse_dynamics import InverseDynamics
+from mbpl_control.trajopt.feedback_kernels import response, slopes_by_push
 from mbpl_control.trajopt.options import ILQROptions
 from mbpl_control.trajopt.riccati import Backward, backward_pass
-from mbpl_control.trajopt.secants import Secants
+from mbpl_control.trajopt.secants import LearnedCurvature
 
 #: What the inverse form does not tell of its law.
 _NONE, _NONE_FREE = np.zeros(0), np.zeros(0, np.bool_)
-#: Near the end is where a step lowers the cost by less than this fraction of 1 + |cost|.
-NEAR = 1e-2
 
 
 @dataclass
@@ -114,12 +114,20 @@ class Form(Protocol):
         `at_once` says that the first one's expansion is likely to be needed.
         """
 
+    def distrust(self) -> None:
+        """A step had to be shortened: forget what was learned of the curvature."""
+
 
 class ForwardForm:
-    """The effort, or whatever the action is, as the control: A and B of the model; limits by `box_qp`."""
+    r"""The effort, or whatever the action is, as the control: A and B of the model; limits by `box_qp`.
+
+    As long as no action is at a limit, what the quadratic model leaves out is learned near the end, as in
+    `InverseForm`. The dynamics are not linear, so it is learned of pushes alone: the cost as a function of p with
+    u_t = p_t + K_t x_t, by the gains K in force where learning began, which keep it well conditioned where dynamics are
+    unstable. Its gradient is exact (`feedback_kernels.slopes_by_push`).
+    """
 
     name = "forward dynamics"
-    knows_curvature = False
 
     def __init__(self, dynamics: Dynamics, cost: Cost, options: ILQROptions, clock: Clock) -> None:
         """Keep the problem."""
@@ -127,6 +135,15 @@ class ForwardForm:
         self._hessian = options.hessian
         self.low, self.high = dynamics.action.lower, dynamics.action.upper
         self.batch = dynamics.line_search_batch
+        self._curvature = LearnedCurvature[Trajectory]()
+        #: gains of the last law, and those of the pushes
+        self._newest, self._held = _NONE, _NONE
+        self._slopes: tuple[Trajectory, Array] | None = None
+
+    @property
+    def knows_curvature(self) -> bool:
+        """See `Form.knows_curvature`."""
+        return len(self._curvature.pairs) > 0
 
     def backward(self, now: Trajectory, mu: float) -> Backward:
         """See `Form.backward`."""
@@ -136,12 +153,69 @@ class ForwardForm:
                 if now.quadratic is None:
                     now.quadratic = self.cost.quadratize(now.states, now.actions, self._hessian)
         with self.clock.timed("backward"):
-            a, b = now.linear
-            q = now.quadratic
-            none = np.zeros((len(now.actions), a.shape[1]))
-            low, high = self.low - now.actions, self.high - now.actions
-            leap = self.dynamics.leap
-            return backward_pass(a, b, none, q.lx, q.lu, q.lxx, q.lux, q.luu, low, high, mu, leap)
+            self._curvature.see(now, mu, self._between)
+            law = self._corrected(now, mu) if self.knows_curvature else None
+            if law is None:
+                self._curvature.pairs.forget()
+                law = self._recursion(now, mu, now.quadratic.lx, now.quadratic.lu)
+            self._newest = law.gains
+            return law
+
+    def _recursion(self, now: Trajectory, mu: float, lx: Array, lu: Array) -> Backward:
+        assert now.linear is not None and now.quadratic is not None  # noqa: S101 - expanded before
+        (a, b), q = now.linear, now.quadratic
+        none = np.zeros((len(now.actions), a.shape[1]))
+        low, high = self.low - now.actions, self.high - now.actions
+        return backward_pass(a, b, none, lx, lu, q.lxx, q.lux, q.luu, low, high, mu, self.dynamics.leap)
+
+    def _corrected(self, now: Trajectory, mu: float) -> Backward | None:
+        """The law by what was learned of the curvature; None where its step meets a limit."""
+        assert now.linear is not None and now.quadratic is not None  # noqa: S101 - expanded before
+        (a, b), q, held = now.linear, now.quadratic, self._held
+        slopes = self._slopes_at(now)
+        aims, shares = self._curvature.pairs.aims(slopes)
+        # a linear term of the pushes, which are u − K x
+        shift, lx = aims - slopes, q.lx.copy()
+        lx[:-1] -= np.einsum("tij,ti->tj", held, shift)
+        law = self._recursion(now, mu, lx, q.lu + shift)
+        if law.failed_at >= 0:
+            return law
+        if not law.free.all():
+            return None
+        dx, du = response(a, b, law.feedforward, law.gains)
+        push = du - np.einsum("tij,tj->ti", held, dx)
+        more = self._curvature.pairs.rest(push, shares)
+        dx, du = response(a, b, more, held)
+        feedforward = law.feedforward + du - np.einsum("tij,tj->ti", law.gains, dx)
+        linear = float(np.vdot(slopes, push + more))
+        steepest = float(np.abs(slopes_by_push(a, b, q.lx, q.lu, law.gains)).max())
+        return law._replace(
+            feedforward=feedforward,
+            vx=_NONE,
+            linear=linear,
+            quadratic=-0.5 * linear,
+            gradient_norm=steepest,
+        )
+
+    def _between(self, last: Trajectory, now: Trajectory) -> tuple[Array, Array] | None:
+        """A step and the change of the slope along it, of the pushes; None at a limit."""
+        if any(((each.actions <= self.low) | (each.actions >= self.high)).any() for each in (last, now)):
+            return None
+        if not self.knows_curvature:
+            self._held, self._slopes = self._newest, None
+        before = self._slopes_at(last)
+        moved = self.dynamics.state.space.difference(now.states[:-1], last.states[:-1])
+        step = now.actions - last.actions - np.einsum("tij,tj->ti", self._held, moved)
+        return step, self._slopes_at(now) - before
+
+    def _slopes_at(self, trajectory: Trajectory) -> Array:
+        """Of the cost by the pushes (T, m)."""
+        if self._slopes is None or self._slopes[0] is not trajectory:
+            assert trajectory.linear is not None and trajectory.quadratic is not None  # noqa: S101 - expanded before
+            q = trajectory.quadratic
+            arrays = (plain(each) for each in (*trajectory.linear, q.lx, q.lu, self._held))
+            self._slopes = trajectory, slopes_by_push(*arrays)
+        return self._slopes[1]
 
     def law(self, now: Trajectory) -> Backward:
         """See `Form.law`."""
@@ -165,6 +239,10 @@ class ForwardForm:
             costs = self.cost.evaluate(several, played)
         return [Trajectory(*parts) for parts in zip(several, played, costs, strict=True)]
 
+    def distrust(self) -> None:
+        """See `Form.distrust`."""
+        self._curvature.forget()
+
 
 class InverseForm:
     r"""The acceleration as the control, of a robot whose every joint is driven, as long as no effort meets a limit.
@@ -183,29 +261,28 @@ class InverseForm:
     def __init__(self, inverse: InverseDynamics, forward: ForwardForm) -> None:
         """Keep the problem, which is that of the forward form."""
         self._inverse, self._forward = inverse, forward
-        self._secants = Secants()
-        #: the trajectory of the last law, and its regularisation
-        self._last: tuple[Trajectory | None, float] = None, 0.0
+        self._curvature = LearnedCurvature[Trajectory]()
         #: of the last pass, if it had no regularisation: the trajectory, K, Q_aa and what was told
         self._plain: tuple[Trajectory, Array, Array, Array] | None = None
 
     @property
     def knows_curvature(self) -> bool:
         """See `Form.knows_curvature`."""
-        return len(self._secants) > 0
+        return len(self._curvature.pairs) > 0
 
     def backward(self, now: Trajectory, mu: float) -> Backward:
         """See `Form.backward`."""
         inverse = self._inverse
         known = self._expand(now)
         with self._forward.clock.timed("backward"):
-            self._learn(now, mu)
-            aims, shares = self._secants.aims(known.slopes)
+            self._curvature.see(now, mu, self._between)
+            pairs = self._curvature.pairs
+            aims, shares = pairs.aims(known.slopes)
             gains, feedforward, told = self._recursion(now, known, mu, aims)
             failed_at, linear, quadratic, gradient_norm = told.tolist()
             if shares and failed_at < 0:
                 along = inverse.lead(now.states, known.accelerations, feedforward, gains, 1.0)
-                more = self._secants.rest(_place(*along) - known.place, shares)
+                more = pairs.rest(_place(*along) - known.place, shares)
                 n = inverse.size
                 feedforward += more[:-1, 2 * n :] - np.einsum("tij,tj->ti", gains, more[:-1, : 2 * n])
                 linear += float(np.vdot(known.slopes, more))
@@ -249,6 +326,10 @@ class InverseForm:
             accelerated = self._accelerated(states, accelerations, jacobians, quadratic)
         return [Trajectory(states, actions, quadratic.value, None, quadratic, accelerated)]
 
+    def distrust(self) -> None:
+        """See `Form.distrust`."""
+        self._curvature.forget()
+
     def _expand(self, now: Trajectory) -> Accelerated:
         """What is known of a trajectory, made if it is not there yet."""
         if now.accelerated is None:
@@ -265,22 +346,11 @@ class InverseForm:
         luu = np.ascontiguousarray(np.einsum("tii->ti", q.luu))
         return Accelerated(accelerations, _place(states, accelerations), jacobians, slopes, luu)
 
-    def _learn(self, now: Trajectory, mu: float) -> None:
-        """What the step that led here showed of the curvature; nothing while steps still change much."""
-        (last, before), self._last = self._last, (now, mu)
-        if last is None:
-            return
-        if last is now:
-            if mu > before:
-                # a step by them was not taken, and it is for the regularisation now to find one that is
-                self._secants.forget()
-            return
-        if last.cost - now.cost > NEAR * (1.0 + abs(now.cost)):
-            self._secants.forget()
-            return
+    def _between(self, last: Trajectory, now: Trajectory) -> tuple[Array, Array]:
+        """A step and the change of the slope along it, of (q, v, a)."""
         assert last.accelerated is not None and now.accelerated is not None  # noqa: S101 - expanded before
-        step = now.accelerated.place - last.accelerated.place
-        self._secants.add(step, now.accelerated.slopes - last.accelerated.slopes)
+        one, other = last.accelerated, now.accelerated
+        return other.place - one.place, other.slopes - one.slopes
 
     def meets_limit(self, actions: Array) -> bool:
         """Whether an effort (T, m) is at a limit or beyond."""

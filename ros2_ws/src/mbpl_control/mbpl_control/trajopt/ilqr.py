@@ -10,10 +10,11 @@ from mbpl_control.core.errors import InvalidFieldError, SolverError
 from mbpl_control.core.validation import Array, float_array
 from mbpl_control.costs.cost import Cost
 from mbpl_control.models.dynamics import Dynamics
-from mbpl_control.trajopt.forms import NEAR, Clock, Form, Trajectory, choose
+from mbpl_control.trajopt.forms import Clock, Form, Trajectory, choose
 from mbpl_control.trajopt.options import ILQROptions
 from mbpl_control.trajopt.result import ILQRResult, Iteration
 from mbpl_control.trajopt.riccati import Backward
+from mbpl_control.trajopt.secants import NEAR
 
 #: Step sizes below the first one that is tried.
 SMALLER_STEPS = 0.5 ** np.arange(0, 11)
@@ -208,7 +209,9 @@ class _Search:
     def _step(self, backward: Backward) -> Iteration:
         """Take the largest step that keeps its promise, if there is one."""
         before = self.now.cost
-        first = 1.0 if self.form.knows_curvature else self.first_step
+        # where a longer step is one of which the model expects nothing, as limits can bring about, it is not tried
+        longer = not self.form.knows_curvature and backward.expected(self.first_step) > 0.0
+        first = self.first_step if longer else 1.0
         sizes = SMALLER_STEPS[SMALLER_STEPS < first]
         batch = self.form.batch
         batches = [np.array([first])] + [sizes[i : i + batch] for i in range(0, len(sizes), batch)]
@@ -226,6 +229,8 @@ class _Search:
                     continue
                 self.now = trajectory
                 self.confident = tried == 0
+                if tried:
+                    self.form.distrust()
                 self._aim(backward.linear, float(size), actual)
                 return Iteration(trajectory.cost, expected, actual, float(size), self.mu, backward.gradient_norm)
         self.first_step, self.confident = 1.0, False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
 import numpy as np
 
 from mbpl_control.core.validation import Array
@@ -10,6 +13,19 @@ from mbpl_control.core.validation import Array
 MEMORY = 3
 #: A step along which the slope hardly changes, relative to both, tells nothing.
 LEAST = 1e-10
+#: Near the end is where a step lowers the cost by less than this fraction of 1 + |cost|.
+NEAR = 1e-2
+
+
+class Costly(Protocol):
+    """Where a search is."""
+
+    @property
+    def cost(self) -> float:
+        """What it costs there."""
+
+
+T = TypeVar("T", bound=Costly)
 
 
 class Secants:
@@ -59,3 +75,44 @@ class Secants:
         for (step, change, reciprocal), share in zip(self._pairs, reversed(shares), strict=True):
             more -= (share + reciprocal * float(np.vdot(change, direction + more))) * step
         return more
+
+
+class LearnedCurvature(Generic[T]):
+    """The secants of a search, from where its steps change little.
+
+    Attributes:
+        pairs: that are known by now.
+    """
+
+    def __init__(self) -> None:
+        """Nothing was seen."""
+        self.pairs = Secants()
+        #: where the last law was asked for, and its regularisation
+        self._last: tuple[T | None, float] = None, 0.0
+
+    def forget(self) -> None:
+        """What the last steps showed is of no use to the next."""
+        self.pairs.forget()
+        self._last = None, 0.0
+
+    def see(self, now: T, mu: float, between: Callable[[T, T], tuple[Array, Array] | None]) -> None:
+        """Learn from the step that led here; forget all while steps still change much.
+
+        Args:
+            now: where the search is.
+            mu: regularisation of the law that is asked for.
+            between: from where and to where → s and y; None where the two have no curvature in common.
+        """
+        (last, before), self._last = self._last, (now, mu)
+        if last is None:
+            return
+        if last is now:
+            if mu > before:
+                # a step by them was not taken, and it is for the regularisation now to find one that is
+                self.pairs.forget()
+            return
+        pair = between(last, now) if last.cost - now.cost <= NEAR * (1.0 + abs(now.cost)) else None
+        if pair is None:
+            self.pairs.forget()
+        else:
+            self.pairs.add(*pair)
