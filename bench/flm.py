@@ -168,6 +168,16 @@ class Update:
         # from where an iteration before would have left it
         self.solution = part("search", lambda: solver.solve(problem, work.bound, 10.0 * eta))
         rest = seconds["prior"] + seconds["fit"] + seconds["cost"] + seconds["search"]
+        points = fresh.reshape(CONDITIONS, TRIALS, *fresh.shape[1:])
+        inputs = states.shape[1] + actions.shape[1]
+
+        def fitted(rows: np.ndarray, its_prior: NormalInverseWishart) -> Any:
+            return fit_conditionals(rows[..., :inputs], rows[..., inputs:], its_prior, RIDGE)
+
+        part("fits_in_turn", lambda: [fitted(each, prior) for each in points])
+        of_all = [np.concatenate([each] * CONDITIONS) for each in (prior.mean, prior.scatter)]
+        wide, strengths = np.concatenate(points, axis=1), (prior.mean_strength, prior.scatter_strength)
+        part("fits_at_once", lambda: fitted(wide, NormalInverseWishart(*of_all, *strengths)))
         seconds["whole_own"] = seconds["em_own"] + rest
         seconds["whole_shared"] = seconds["em_shared"] + rest
         return seconds
@@ -304,6 +314,8 @@ def rows(samples: dict[str, dict[str, list[float]]], differences: tuple[float, f
         faster = [recorded / value for value in ms("whole_own")]
         out.append(Row.of_samples(f"{name}: recorded over mixture of its own", faster, "1", factor, better="higher"))
         out += [Row.of_samples(f"{name}: {text}", ms(part), "ms") for part, text in PARTS.items()]
+        share = [a / b for a, b in zip(ms("fits_at_once"), ms("fits_in_turn"), strict=True)]
+        out.append(Row.of_samples(f"{name}: fits of {CONDITIONS} conditions in one call over one by one", share, "1"))
     return out
 
 

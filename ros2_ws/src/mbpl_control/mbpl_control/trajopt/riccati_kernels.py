@@ -138,9 +138,12 @@ def _transposed_products(matrix: Any, x: Any, y: Any, x_out: Any, y_out: Any) ->
 @compiled
 def _symmetric_sum(x: Any, y: Any, out: Any) -> None:
     """x + y, symmetric but for rounding, by the upper half."""
-    for i in range(x.shape[0]):
-        for j in range(i, x.shape[0]):
+    n = x.shape[0]
+    # whole rows, of which half is for nothing, take less time than halves
+    for i in range(n):
+        for j in range(n):
             out[i, j] = x[i, j] + y[i, j]
+    for i in range(n):
         for j in range(i):
             out[i, j] = out[j, i]
 
@@ -252,26 +255,26 @@ def recursion(
             _leap_products(leap, vxx, at, bt, y, wy, q)
             for i in range(n):
                 for j in range(n):
-                    qxx[i, j] = q[i, j]
+                    qxx[i, j] = q[i, j] + lxx[t, i, j]
             for i in range(m):
                 for j in range(n):
-                    qux[i, j] = q[n + i, j]
+                    qux[i, j] = q[n + i, j] + lux[t, i, j]
                 for j in range(m):
-                    quu[i, j] = q[n + i, n + j]
+                    quu[i, j] = q[n + i, n + j] + luu[t, i, j]
         else:
             np.dot(vxx, at, va)
             np.dot(vxx, bt, vb)
             np.dot(at.T, va, qxx)
             np.dot(bt.T, va, qux)
             np.dot(bt.T, vb, quu)
-        for i in range(n):
-            for j in range(n):
-                qxx[i, j] += lxx[t, i, j]
-        for i in range(m):
-            for j in range(n):
-                qux[i, j] += lux[t, i, j]
-            for j in range(m):
-                quu[i, j] += luu[t, i, j]
+            for i in range(n):
+                for j in range(n):
+                    qxx[i, j] += lxx[t, i, j]
+            for i in range(m):
+                for j in range(n):
+                    qux[i, j] += lux[t, i, j]
+                for j in range(m):
+                    quu[i, j] += luu[t, i, j]
         q_uu_all[t] = quu
         if mu > 0.0:
             np.dot(bt.T, at, reg_ux)
