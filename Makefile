@@ -1,7 +1,7 @@
 # Each target sets up what it needs first, once: a virtual environment in .venv and the workspace built by colcon.
 #   make demo [VIEW=1]   the whole graph on a simulated arm, with a report       make lint    ruff, mypy, ament linters
 #   make demo-offline    learns on a graph, ends it, makes a policy of the bags alone, tries it on another
-#   make test            unit tests, and tests over the ROS graph               make bench   all comparisons
+#   make test            unit tests, and tests over the ROS graph               make bench   every bench-… below, two hours
 #   make test-learning   whether it learns, over seeds; takes minutes            make fuzz    odd inputs on everything that is taken
 #   make test-faults     every fault of processes, laws, sensors, clocks, most of them many times
 #   make test-lerobot    whether LeRobot's own loader reads what we export; set up in an environment of its own
@@ -73,7 +73,7 @@ test-lerobot: setup
 lint: setup
 	@$(IN_ENV) tools/lint.sh
 
-bench: bench-ilqr bench-rollout bench-loop bench-flm
+bench: bench-ilqr bench-rollout bench-loop bench-mpc bench-flm bench-bags bench-methods
 
 bench-bags: setup
 	@$(IN_ENV) PYTHONPATH='$(CURDIR)/tests/unit/bags':$$PYTHONPATH python bench/bags.py $(BENCH_ARGS)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 
 from mbpl_control.core import InvalidFieldError, MbplError, errors
 from mbpl_control.core.hashing import content_hash
+from mbpl_control.core.refusal import Refusal
 
 
 def test_every_error_has_one_root() -> None:
@@ -23,6 +26,19 @@ def test_an_invalid_field_carries_its_parts() -> None:
     assert isinstance(error, InvalidFieldError)
     assert (error.owner, error.field, error.found, error.allowed) == ("Law", "gains", "shape (3,)", "of shape (4,)")
     assert str(error) == "Law.gains: found shape (3,); must be of shape (4,)"
+
+
+def invalid() -> None:
+    raise InvalidFieldError("Law", "gains", "shape (3,)", "of shape (4,)", Refusal.DEFINITION)
+
+
+def test_an_invalid_field_comes_whole_out_of_another_process() -> None:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        error = pool.submit(invalid).exception(timeout=60.0)
+    assert isinstance(error, InvalidFieldError)
+    assert (error.owner, error.field, error.found, error.allowed) == ("Law", "gains", "shape (3,)", "of shape (4,)")
+    assert str(error) == "Law.gains: found shape (3,); must be of shape (4,)"
+    assert error.refusal is Refusal.DEFINITION
 
 
 def test_a_content_hash_depends_on_content_alone() -> None:

@@ -5,6 +5,8 @@ Every message names the thing, what was found, what is allowed, and where to loo
 
 from __future__ import annotations
 
+from typing import Any
+
 from mbpl_control.core.refusal import Refusal
 
 
@@ -43,6 +45,10 @@ class InvalidFieldError(MbplError):
         self.field = field
         self.found = found
         self.allowed = allowed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """From its parts again, where a worker's error comes to another process: an exception knows its message alone."""
+        return type(self), (self.owner, self.field, self.found, self.allowed, self.refusal)
 
 
 class DefinitionMismatchError(MbplError):
