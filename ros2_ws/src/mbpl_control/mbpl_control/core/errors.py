@@ -47,7 +47,7 @@ class InvalidFieldError(MbplError):
         self.allowed = allowed
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """From its parts again, where a worker's error comes to another process: an exception knows its message alone."""
+        """From its parts again, in another process: an exception by itself knows its message alone."""
         return type(self), (self.owner, self.field, self.found, self.allowed, self.refusal)
 
 
