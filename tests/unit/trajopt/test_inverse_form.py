@@ -15,7 +15,8 @@ from mbpl_control.costs.sum_cost import SumCost
 from mbpl_control.models import GeneratedDynamics, PinocchioDynamics, RobotModel
 from mbpl_control.models.codegen import library
 from mbpl_control.trajopt import ILQR, ILQROptions
-from mbpl_control.trajopt.forms import Clock, ForwardForm, InverseForm, Trajectory
+from mbpl_control.trajopt.clock import Clock
+from mbpl_control.trajopt.forms import ForwardForm, InverseForm, Trajectory
 from mbpl_control.trajopt.riccati import backward_pass
 
 STEPS, DT = 40, 0.02

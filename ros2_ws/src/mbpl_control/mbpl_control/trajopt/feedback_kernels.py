@@ -57,3 +57,10 @@ def response(a: Any, b: Any, pushes: Any, gains: Any) -> Any:
                     s += b[t, k, i] * du[t, i]
                 dx[t + 1, k] = s
     return dx, du
+
+
+def load_kernels() -> None:
+    """Compile both, or load them from the cache: a search may come to need them late, where nobody can wait."""
+    matrix, rows = np.zeros((1, 1, 1)), np.zeros((1, 1))
+    slopes_by_push(matrix, matrix, np.zeros((2, 1)), rows, matrix)
+    response(matrix, matrix, rows, matrix)

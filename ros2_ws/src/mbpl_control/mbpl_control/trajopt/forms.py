@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -15,6 +14,7 @@ from mbpl_control.core.validation import Array
 from mbpl_control.costs.cost import Cost, Quadratization
 from mbpl_control.models.dynamics import Dynamics
 from mbpl_control.models.inverse_dynamics import InverseDynamics
+from mbpl_control.trajopt.clock import Clock
 from mbpl_control.trajopt.feedback_kernels import response, slopes_by_push
 from mbpl_control.trajopt.options import ILQROptions
 from mbpl_control.trajopt.riccati import Backward, backward_pass
@@ -66,39 +66,6 @@ class Accelerated(NamedTuple):
     jacobians: Array
     slopes: Array
     luu: Array
-
-
-class Clock:
-    """Seconds spent by phase."""
-
-    def __init__(self) -> None:
-        """Begin."""
-        self.seconds = {"derivatives": 0.0, "backward": 0.0, "forward": 0.0, "total": 0.0}
-        self._begin = time.perf_counter()
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the beginning."""
-        return time.perf_counter() - self._begin
-
-    def timed(self, phase: str) -> _Timed:
-        """Add what happens inside to a phase."""
-        return _Timed(self.seconds, phase)
-
-
-class _Timed:
-    """A context that adds what it lasts to a sum; a class of its own, since a generator takes thrice the time."""
-
-    __slots__ = ("_begin", "_phase", "_seconds")
-
-    def __init__(self, seconds: dict[str, float], phase: str) -> None:
-        self._seconds, self._phase = seconds, phase
-
-    def __enter__(self) -> None:
-        self._begin = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._seconds[self._phase] += time.perf_counter() - self._begin
 
 
 class Form(Protocol):
@@ -180,7 +147,7 @@ class ForwardForm:
     def _corrected(self, now: Trajectory, mu: float) -> Backward | None:
         """The law by what was learned of the curvature; None where its step meets a limit."""
         assert now.linear is not None and now.quadratic is not None  # noqa: S101 - expanded before
-        (a, b), q, held = now.linear, now.quadratic, self._held
+        (a, b), q, held = (plain(each) for each in now.linear), now.quadratic, self._held
         slopes = self._slopes_at(now)
         aims, shares = self._curvature.pairs.aims(slopes)
         # a linear term of the pushes, which are u − K x
@@ -194,10 +161,10 @@ class ForwardForm:
         dx, du = response(a, b, law.feedforward, law.gains)
         push = du - np.einsum("tij,tj->ti", held, dx)
         more = self._curvature.pairs.rest(push, shares)
-        dx, du = response(a, b, more, held)
+        dx, du = response(a, b, plain(more), held)
         feedforward = law.feedforward + du - np.einsum("tij,tj->ti", law.gains, dx)
         linear = float(np.vdot(slopes, push + more))
-        steepest = float(np.abs(slopes_by_push(a, b, q.lx, q.lu, law.gains)).max())
+        steepest = float(np.abs(self._slopes_under(now, law.gains)).max())
         return law._replace(
             feedforward=feedforward,
             vx=_NONE,
@@ -220,11 +187,15 @@ class ForwardForm:
     def _slopes_at(self, trajectory: Trajectory) -> Array:
         """Of the cost by the pushes (T, m)."""
         if self._slopes is None or self._slopes[0] is not trajectory:
-            assert trajectory.linear is not None and trajectory.quadratic is not None  # noqa: S101 - expanded before
-            q = trajectory.quadratic
-            arrays = (plain(each) for each in (*trajectory.linear, q.lx, q.lu, self._held))
-            self._slopes = trajectory, slopes_by_push(*arrays)
+            self._slopes = trajectory, self._slopes_under(trajectory, self._held)
         return self._slopes[1]
+
+    @staticmethod
+    def _slopes_under(trajectory: Trajectory, gains: Array) -> Array:
+        """Of the cost by pushes beside these gains (T, m)."""
+        assert trajectory.linear is not None and trajectory.quadratic is not None  # noqa: S101 - expanded before
+        q = trajectory.quadratic
+        return np.asarray(slopes_by_push(*(plain(each) for each in (*trajectory.linear, q.lx, q.lu, gains))))
 
     def law(self, now: Trajectory) -> Backward:
         """See `Form.law`."""

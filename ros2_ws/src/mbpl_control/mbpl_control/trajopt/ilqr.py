@@ -10,7 +10,8 @@ from mbpl_control.core.errors import InvalidFieldError, SolverError
 from mbpl_control.core.validation import Array, float_array
 from mbpl_control.costs.cost import Cost
 from mbpl_control.models.dynamics import Dynamics
-from mbpl_control.trajopt.forms import Clock, Form, Trajectory, choose
+from mbpl_control.trajopt.clock import Clock
+from mbpl_control.trajopt.forms import Form, Trajectory, choose
 from mbpl_control.trajopt.options import ILQROptions
 from mbpl_control.trajopt.result import ILQRResult, Iteration
 from mbpl_control.trajopt.riccati import Backward

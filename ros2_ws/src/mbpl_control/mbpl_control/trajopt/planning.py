@@ -12,6 +12,7 @@ from mbpl_control.core import LinearGaussianController
 from mbpl_control.core.errors import SolverError
 from mbpl_control.core.validation import Array
 from mbpl_control.tasks.task import Task
+from mbpl_control.trajopt.feedback_kernels import load_kernels
 from mbpl_control.trajopt.ilqr import ILQR
 from mbpl_control.trajopt.mpc import RecedingHorizon
 from mbpl_control.trajopt.options import ILQROptions
@@ -34,12 +35,15 @@ def task_options(task: Task, **changes: Any) -> ILQROptions:
 
 def warm_up(task: Task) -> None:
     """Compile what a plan of this task needs, or load it from the cache, so that no controller waits for it."""
-    options = task_options(task, max_iterations=1, gradient_tolerance=1e-300)
-    problem = ILQR(task.dynamics(), task.cost(0).window(0, task.horizon), options)
+    dynamics, cost = task.dynamics(), task.cost(0).window(0, task.horizon)
     actions = task.initial_actions(0)[: min(2, task.horizon)]
-    with suppress(SolverError):
-        # whether two steps of the task have a solution is not the question
-        problem.solve(task.condition(0).state, actions)
+    # where the first search meets no limit, a later one may, and go on in the forward form
+    for form in ("auto", "forward"):
+        options = task_options(task, max_iterations=1, gradient_tolerance=1e-300, form=form)
+        with suppress(SolverError):
+            # whether two steps of the task have a solution is not the question
+            ILQR(dynamics, cost, options).solve(task.condition(0).state, actions)
+    load_kernels()
 
 
 def plan_task(
