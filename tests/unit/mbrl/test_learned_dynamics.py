@@ -143,6 +143,22 @@ def test_one_cluster_is_least_squares_and_exact_where_dynamics_are_linear() -> N
     np.testing.assert_allclose(model.log_likelihood(data.states, data.actions, data.successors), exact, rtol=1e-5)
 
 
+def test_particles_go_where_the_members_say_in_single_precision_and_so_they_do_of_an_ensemble_that_was_kept(
+    models: dict[str, LearnedDynamics],
+) -> None:
+    ensemble = models["ensemble"]
+    assert isinstance(ensemble, EnsembleDynamics)
+    rng = np.random.default_rng(3)
+    members = ensemble.options.members
+    x, u, noise = (rng.normal(size=(members, 20, k)) for k in (ensemble.n, ensemble.m, ensemble.n))
+    means, deviations = ensemble.members(x, u)
+    found = ensemble.realise(x, u, noise, rng.random((members, 20)))
+    # seven digits of what the networks add
+    np.testing.assert_allclose(found, means + deviations * noise, rtol=1e-5, atol=1e-5)
+    again = EnsembleDynamics.of_parts(*ensemble.parts())
+    np.testing.assert_array_equal(again.realise(x, u, noise, rng.random((members, 20))), found)
+
+
 def test_an_ensemble_doubts_where_it_has_seen_nothing() -> None:
     model = EnsembleDynamics(1, 1, seed=1, options=SMALL)
     model.learn(bent(400, 6, width=1.0))

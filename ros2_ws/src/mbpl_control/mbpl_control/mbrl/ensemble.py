@@ -109,7 +109,7 @@ class EnsembleDynamics(LearnedDynamics):
         self._bounds = [torch.full((n,), bound, dtype=torch.float64).requires_grad_() for bound in LOG_VARIANCE]
         # the same memory as the layers, which Adam changes in place
         self._arrays: list[Array] = [part.detach().numpy() for part in self._layers]
-        self._singles: list[np.ndarray] = [part.astype(np.float32) for part in self._arrays]
+        self._round()
         self._optimiser = torch.optim.AdamW(
             [
                 {"params": self._layers[0::2], "weight_decay": self.options.weight_decay},
@@ -148,7 +148,7 @@ class EnsembleDynamics(LearnedDynamics):
         self._standardise()
         with one_thread():
             self._descend()
-        self._singles = [part.astype(np.float32) for part in self._arrays]
+        self._round()
         self._calibrate()
 
     ARRAYS = (
@@ -213,7 +213,7 @@ class EnsembleDynamics(LearnedDynamics):
             raise InvalidFieldError(OWNER, "counts", f"shape {dynamics._counts.shape}", allowed)
         dynamics.inflation = np.array(float_array(OWNER, "inflation", arrays["inflation"], (dynamics.n,)))
         dynamics._rng.bit_generator.state = header["generator"]
-        dynamics._singles = [part.astype(np.float32) for part in dynamics._arrays]
+        dynamics._round()
         if len(dynamics._data):
             dynamics._standardise()
         return dynamics
@@ -221,6 +221,10 @@ class EnsembleDynamics(LearnedDynamics):
     def _trained(self) -> list[Tensor]:
         """What Adam changes, in its order."""
         return [part for group in self._optimiser.param_groups for part in group["params"]]
+
+    def _round(self) -> None:
+        """Keep the weights in single precision, too, for those who follow many particles."""
+        self._singles: list[np.ndarray] = [part.astype(np.float32) for part in self._arrays]
 
     def _standardise(self) -> None:
         inputs = np.concatenate([self._data.states, self._data.actions], axis=1)
@@ -289,13 +293,10 @@ class EnsembleDynamics(LearnedDynamics):
         return y[..., : self.n], _within(y[..., self.n :], lower, upper)
 
     def _outputs(self, inputs: Array, single: bool = False) -> Array:
-        """What the last layer says (M, B, 2 n), of inputs (B, n + m) or (M, B, n + m).
+        """What the last layer says (M, B, 2 n), of standardised inputs (B, n + m) or (M, B, n + m).
 
-        The products are numpy's and the rest is torch's, in place: each is the quicker of the two on few rows.
-
-        Args:
-            inputs: standardised.
-            single: whether in single precision, which takes half the time.
+        The products are numpy's and the rest is torch's, in place: each is the quicker of the two on few rows. Single
+        precision takes half the time.
         """
         arrays = self._singles if single else self._arrays
         h = inputs.astype(arrays[0].dtype, copy=False)
