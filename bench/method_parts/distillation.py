@@ -182,27 +182,37 @@ def mimic(seeds: Sequence[int]) -> list[Row]:
 
 
 #: Of the reacher: iterations in all, those between distillations, and the pull.
-REACHING, PERIOD, PULL = 40, 10, 0.01
-LOCAL = PolicyGradientOptions(episodes=48, kl_step=0.1)
+REACHING, PERIOD, PULL = 120, 40, 0.1
+#: 50 episodes for each quadrant: with 12, a quadrant learns less of its own than all learn of each other's.
+LOCAL = PolicyGradientOptions(episodes=200, kl_step=0.1)
 REACHER = PolicyArchitecture((32, 32), activation="tanh", covariance="state_dependent")
 
 
-def divided_returns(seed: int, iterations: int = REACHING) -> dict[str, float]:
+WHOLE, APART, TOGETHER = "one policy on all starts", "quadrants, no pull", "quadrants, towards each other"
+#: How starts are divided, how much policies are drawn, and to what; by name.
+DIVIDED = {
+    APART: ("quadrants", 0.0, "others"),
+    "quadrants, towards the global policy": ("quadrants", PULL, "global"),
+    TOGETHER: ("quadrants", PULL, "others"),
+    "k-means, towards each other": ("k-means", PULL, "others"),
+}
+
+
+def divided_returns(seed: int, names: Sequence[str] = (WHOLE, *DIVIDED)) -> dict[str, float]:
     """Returns of a reacher's policies after the same number of episodes."""
-    problem, quadrants = two_link_reacher(), Partition(4, quadrant)
-    whole = NaturalPolicyGradient(problem, seed, LOCAL, architecture=REACHER)
-    for _ in range(iterations):
-        whole.advance()
-    found = {"one policy on all starts": judged(problem, whole.policy.distribution)}
+    problem = two_link_reacher()
     starts = problem.starts(500, np.random.default_rng(seed))
-    for name, partition, pull, to in (
-        ("quadrants, no pull", quadrants, 0.0, "others"),
-        ("quadrants, towards the global policy", quadrants, PULL, "global"),
-        ("quadrants, towards each other", quadrants, PULL, "others"),
-        ("k-means, towards each other", Partition.by_k_means(starts, 4, seed), PULL, "others"),
-    ):
-        learner = DivideAndConquer(problem, partition, seed, DivideOptions(LOCAL, pull, to, PERIOD), REACHER)
-        while learner.iteration < iterations:
+    partitions = {"quadrants": Partition(4, quadrant), "k-means": Partition.by_k_means(starts, 4, seed)}
+    found = {}
+    for name in names:
+        if name == WHOLE:
+            learner: NaturalPolicyGradient | DivideAndConquer = NaturalPolicyGradient(
+                problem, seed, LOCAL, architecture=REACHER
+            )
+        else:
+            by, pull, to = DIVIDED[name]
+            learner = DivideAndConquer(problem, partitions[by], seed, DivideOptions(LOCAL, pull, to, PERIOD), REACHER)
+        while learner.steps < REACHING * LOCAL.episodes * problem.steps:
             learner.advance()
         found[name] = judged(problem, learner.policy.distribution)
     return found

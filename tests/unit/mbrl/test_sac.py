@@ -180,6 +180,27 @@ def test_adam_goes_where_that_of_torch_goes() -> None:
     torch.testing.assert_close(ours, theirs.detach(), rtol=1e-12, atol=1e-12)
 
 
+def test_no_value_is_above_the_best_real_reward_and_the_most_entropy_for_ever() -> None:
+    agent = SoftActorCritic(1, LOWER, UPPER, 0, SacOptions(discount=0.9, temperature=0.1))
+    agent.reward_unit = 2.0
+    agent.begin_at(100.0)
+    states = torch.linspace(-1.0, 1.0, 20)[:, None]
+    assert (agent.soft_values(states) > 90.0).all()
+    bonus = 0.1 * 2.0 * math.log(2.0)
+    for reward in (-8.0, -4.0, -6.0):
+        agent.paid(reward, ended=False)
+    # the best of them, in the unit; 1 / (1 − γ) = 10
+    np.testing.assert_allclose(agent.soft_values(states).numpy(), 10.0 * (-2.0 + bonus), rtol=1e-6)
+    # an end for good is worth more than to be paid so for ever
+    agent.paid(-7.0, ended=True)
+    np.testing.assert_allclose(agent.soft_values(states).numpy(), -2.0 + bonus, rtol=1e-6)
+    agent.paid(6.0, ended=True)
+    np.testing.assert_allclose(agent.soft_values(states).numpy(), 10.0 * (3.0 + bonus), rtol=1e-6)
+    # what is below stays as it is
+    agent.paid(1e3, ended=False)
+    assert (agent.soft_values(states) > 90.0).all()
+
+
 def test_target_critics_follow_by_their_part_of_the_way() -> None:
     options = SacOptions((8,), follow=0.25)
     agent = SoftActorCritic(1, np.array([-1.0]), np.array([1.0]), 0, options)

@@ -93,12 +93,36 @@ def test_every_method_comes_near_the_best_feedback_there_is(name: str) -> None:
 def test_critics_begin_with_the_value_of_what_exploring_was_paid_for_ever() -> None:
     states, found = torch.linspace(-1.0, 1.0, 5)[:, None], []
     for guess in (False, True):
-        options = replace(FAST, turn=60, updates=1, guess=guess, sac=replace(FAST.sac, learning_rate=1e-12))
+        options = replace(
+            FAST, turn=60, updates=1, guess=guess, unit=False, bounded=False, sac=replace(FAST.sac, learning_rate=1e-12)
+        )
         learner = SacLearner(problem(), 0, options)
         learner.advance()
         found.append(learner.agent.soft_values(states).numpy())
     paid = learner.real.batch(learner.real.newest(60)).rewards.mean()
     assert found[1] - found[0] == pytest.approx(float(paid) / (1.0 - 0.8), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["MBPO", "MVE"])
+def test_in_what_rewards_are_counted_changes_nothing(name: str) -> None:
+    plain = problem()
+
+    def learned(unit: float) -> SacLearner:
+        scaled = replace(
+            plain,
+            make=lambda: gymnasium.wrappers.TransformReward(Cart(), lambda reward: unit * float(reward)),
+            reward=lambda x, u, y: unit * plain.reward(x, u, y),
+        )
+        learner = SacLearner(scaled, 3, replace(settings(name), turn=120))
+        learner.advance()
+        return learner
+
+    first = learned(1.0)
+    # by powers of two nothing is rounded otherwise
+    for unit in (1024.0, 2.0**-12):
+        other = learned(unit)
+        assert other.agent.reward_unit == unit * first.agent.reward_unit
+        assert (other.policy.parameters == first.policy.parameters).all()
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:

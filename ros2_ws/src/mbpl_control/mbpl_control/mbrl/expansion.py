@@ -99,13 +99,13 @@ class ValueExpansion:
     def targets(self, batch: Batch, rollout: Imagined) -> tuple[Tensor, Tensor]:
         """y (H + 1, B) of the real transitions and of the steps imagined from their ends, and which of them count.
 
-        What counts has a weight above 0; all weights have the mean 1.
+        y is in the agent's unit of rewards. What counts has a weight above 0; all weights have the mean 1.
         """
         agent = self._agent
         real = batch.ended.numpy() > 0.0
         value = agent.soft_values(torch.as_tensor(rollout.states[-1], dtype=agent.dtype)).numpy()
         bonus = np.concatenate([np.zeros((1, len(batch))), -agent.temperature * rollout.log_densities])
-        rewards = np.concatenate([batch.rewards.numpy()[None], rollout.rewards])
+        rewards = np.concatenate([batch.rewards.numpy()[None], rollout.rewards]) / agent.reward_unit
         ended = np.concatenate([real[None], rollout.ended])
         counts = np.concatenate([np.ones((1, len(batch)), dtype=bool), rollout.alive & ~real])
         targets = expanded_targets(rewards, ended, value, agent.options.discount, bonus)

@@ -37,7 +37,7 @@ class SacOptions:
         learning_rate: of Adam, for actor, critics and ln α.
         follow: τ, by which part a target critic follows its critic each update.
         average: by which part the actor that is judged and executed follows the one that learns; 1 for the same.
-        target_entropy: H̄, nats of a in (−1, 1)^m; −m when None.
+        target_entropy: H̄, nats of a in (−1, 1)^m; even draws have m ln 2.
         temperature: α to begin with.
         tuned: whether α is tuned until the entropy is H̄.
 
@@ -50,7 +50,7 @@ class SacOptions:
     learning_rate: float = 1e-3
     follow: float = 0.02
     average: float = 0.002
-    target_entropy: float | None = None
+    target_entropy: float = 0.0
     temperature: float = 0.1
     tuned: bool = True
 
@@ -65,8 +65,8 @@ class SacOptions:
         for name, share in (("follow", self.follow), ("average", self.average)):
             if not 0.0 < share <= 1.0:
                 raise InvalidFieldError(OWNER, name, str(share), "above 0 and at most 1")
-        if self.target_entropy is not None and not math.isfinite(self.target_entropy):
-            raise InvalidFieldError(OWNER, "target_entropy", str(self.target_entropy), "finite, or None")
+        if not math.isfinite(self.target_entropy):
+            raise InvalidFieldError(OWNER, "target_entropy", str(self.target_entropy), "finite")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,14 +87,16 @@ class SoftActorCritic:
 
         actor     u = c + w ⊙ a,   a = tanh(y),   y ~ N( μ_φ(x), diag σ_φ²(x) )
                   ln π(a|x) = ln N(y; μ, σ²) − Σ_i ln(1 − a_i²)
-        value     V(x) = E_u[ min_j Q̄_j(x, u) − α ln π(a|x) ]
-        critics   min_ψ E[ Σ_j ½ (Q_j(x, u) − y)² ],   y = r + γ (1 − ended) V(x')
+        value     V(x) = min( E_u[ min_j Q̄_j(x, u) − α ln π(a|x) ], V_max )
+        critics   min_ψ E[ Σ_j ½ (Q_j(x, u) − y)² ],   y = r / r_unit + γ (1 − ended) V(x')
         actor     min_φ E[ α ln π(a|x) − min_j Q_j(x, u) ]
         α         min_α E[ −α ( ln π(a|x) + H̄ ) ]
 
     c and w are the middle and half the width of the actions' limits, Q̄ slowly follows Q. Entropy is that of a, so that
-    it has no unit. Networks are float32, the two critics one stack. The actor that explores is the newest; one that is
-    judged or executed has the running mean of its weights, which a few updates do not upset.
+    it has no unit. V_max is what the best real reward so far and the most entropy there can be, m ln 2, come to for
+    ever, (r_best / r_unit + α m ln 2) / (1 − γ): where no data hold it a critic can promise more at each update, and an
+    actor goes where it does. Networks are float32, the two critics one stack. The actor that explores is the newest;
+    one that is judged or executed has the running mean of its weights, which a few updates do not upset.
 
     Args:
         lower: limits of u (m,).
@@ -105,6 +107,7 @@ class SoftActorCritic:
 
     Attributes:
         updates: taken so far.
+        reward_unit: r_unit; Q, V and α are in it.
 
     Source: Haarnoja, Zhou, Hartikainen et al. 2018, "Soft actor-critic algorithms and applications".
     """
@@ -132,9 +135,10 @@ class SoftActorCritic:
         self._of_actor, self._of_critics, self._of_temperature = (
             Adam(vector, self.options.learning_rate) for vector in vectors
         )
-        wanted = self.options.target_entropy
-        self.target_entropy = -float(self.m) if wanted is None else wanted
         self.updates = 0
+        self.reward_unit = 1.0
+        # none so far: V is not bounded
+        self._best_reward, self._ends = -math.inf, False
         self._state_mean: Array = np.zeros(n)
         self._state_scale: Array = np.ones(n)
         self.standardise(self._state_mean, self._state_scale)
@@ -194,7 +198,18 @@ class SoftActorCritic:
         """V of states (B, n), from one action each; (B,)."""
         drawn = self._draw(states)
         q = self._seen_by(self._targets, states, drawn.actions)[-1]
-        return torch.minimum(q[0, :, 0], q[1, :, 0]) - self.temperature * drawn.log_density
+        values = torch.minimum(q[0, :, 0], q[1, :, 0]) - self.temperature * drawn.log_density
+        return values if math.isinf(self._best_reward) else values.clamp_(max=self.most())
+
+    def paid(self, reward: float, *, ended: bool) -> None:
+        """Take a real reward into V_max, and whether an episode ended for good with it."""
+        self._best_reward = max(self._best_reward, reward)
+        self._ends |= ended
+
+    def most(self) -> float:
+        """V_max; of the next step alone where each step costs something and episodes may end for good."""
+        best = self._best_reward / self.reward_unit + self.temperature * self.m * math.log(2.0)
+        return best if best < 0.0 and self._ends else best / (1.0 - self.options.discount)
 
     def random_action(self, states: Array) -> tuple[Array, Array]:
         """u (B, m) by lot and ln π(a|x) (B,) at states (B, n)."""
@@ -233,7 +248,7 @@ class SoftActorCritic:
     def update(self, batch: Batch) -> None:
         """One step of critics, actor, α and target critics on transitions."""
         after = self.soft_values(batch.successors)
-        wanted = batch.rewards + self.options.discount * (1.0 - batch.ended) * after
+        wanted = batch.rewards / self.reward_unit + self.options.discount * (1.0 - batch.ended) * after
         self.improve(batch.states, batch.actions, wanted)
 
     def improve(
@@ -249,7 +264,7 @@ class SoftActorCritic:
         Args:
             states: x (B, n).
             actions: u (B, m).
-            wanted: what Q should be there (B,).
+            wanted: what Q should be there (B,), in `reward_unit`.
             weights: of each (B,); ones when None.
             actor_states: where the policy is improved; at `states` when None.
         """
@@ -257,7 +272,7 @@ class SoftActorCritic:
         gradient, density = self._actor_gradient(states if actor_states is None else actor_states)
         self._of_actor.step(gradient)
         if self.options.tuned:
-            excess = density.mean(dtype=torch.float64).add_(self.target_entropy)
+            excess = density.mean(dtype=torch.float64).add_(self.options.target_entropy)
             self._of_temperature.step(-excess[None])
         self._targets.vector.lerp_(self._critics.vector, self.options.follow)
         # a mean over fewer updates than there were

@@ -35,6 +35,10 @@ class LearnerOptions:
         sac: of actor and critics.
         branches: imagined transitions that batches are mixed with; none when None.
         guess: whether critics begin with the value of what exploring was paid, for ever: mean reward / (1 − γ).
+        unit: whether rewards are counted in the root mean square of what exploring was paid: temperature and learning
+            rates then mean the same whatever a task's costs are in.
+        bounded: whether no state is taken to be worth more than the best real reward so far at every step for ever; see
+            `SoftActorCritic`.
         horizon: H imagined steps that targets look ahead; see `ValueExpansion`.
         model_every: steps between two times that the model learns.
         ensemble: of the model.
@@ -51,6 +55,8 @@ class LearnerOptions:
     sac: SacOptions = field(default_factory=SacOptions)
     branches: BranchOptions | None = None
     guess: bool = True
+    unit: bool = True
+    bounded: bool = True
     horizon: int = 0
     model_every: int = 100
     ensemble: EnsembleOptions = field(default_factory=EnsembleOptions)
@@ -151,6 +157,8 @@ class SacLearner(StepLearner):
         self._state, reward, ended, cut, _ = self._environment.step(action)
         moved = Transitions(state[None], action[None], np.array(self._state, dtype=np.float64)[None])
         self.real.add(moved, np.array([float(reward)]), np.array([bool(ended)]))
+        if self.options.bounded:
+            self.agent.paid(float(reward), ended=bool(ended))
         self.steps += 1
         self._of_episode += 1
         if ended or cut or self._of_episode >= self.problem.steps:
@@ -165,9 +173,8 @@ class SacLearner(StepLearner):
             states = self.real.newest(len(self.real))[:, : self.problem.n]
             self.agent.standardise(states.mean(axis=0), states.std(axis=0))
             self._next_standard = 2 * self.steps
-            if not self.agent.updates and self.options.guess:
-                rewards = self.real.batch(self.real.newest(len(self.real))).rewards
-                self.agent.begin_at(float(rewards.mean()) / (1.0 - self.options.sac.discount))
+            if not self.agent.updates:
+                self._begin(self.real.batch(self.real.newest(len(self.real))).rewards.numpy())
         if self.dynamics is not None and since % self.options.model_every == 0:
             fresh = self.real.batch(self.real.newest(self.steps - self._modelled))
             parts = (part.numpy() for part in (fresh.states, fresh.actions, fresh.successors))
@@ -183,3 +190,11 @@ class SacLearner(StepLearner):
                 share = self.branches.options.real_share
                 rows = draw_mixed(self.real, self.branches.buffer, size, share, self._rng)
             self._expansion.update(self.real.batch(rows, self.agent.dtype), self.dynamics)
+
+    def _begin(self, rewards: Array) -> None:
+        """Unit and first values, of what exploring was paid."""
+        size = float(np.sqrt(np.mean(np.square(rewards))))
+        if self.options.unit and size > 0.0:
+            self.agent.reward_unit = size
+        if self.options.guess:
+            self.agent.begin_at(float(rewards.mean()) / self.agent.reward_unit / (1.0 - self.options.sac.discount))
