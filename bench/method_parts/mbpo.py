@@ -43,6 +43,7 @@ class StableBaselines(StepLearner):
             tau=options.sac.follow,
             gamma=options.sac.discount,
             gradient_steps=options.updates,
+            target_entropy=options.sac.target_entropy,
             policy_kwargs={"net_arch": list(options.sac.hidden)},
             seed=seed,
             device="cpu",

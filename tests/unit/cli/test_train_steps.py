@@ -21,7 +21,7 @@ from mbpl_control.cli import train_steps as command
 from mbpl_control.cli.main import main
 from mbpl_control.cli.several import spread
 from mbpl_control.core import ExecutionMode
-from mbpl_control.core.errors import MbplError
+from mbpl_control.core.errors import MbplError, SolverError
 from mbpl_control.mbrl.methods import METHODS, build_method
 from mbpl_control.mbrl.task_problem import load_problem
 from mbpl_control.policies.policy import GaussianPolicy
@@ -207,6 +207,43 @@ def test_methods_of_both_kinds_stand_in_one_table(mbpl, tmp_path: Path) -> None:
         assert f"<td>{name}</td>" in page
     resumed = mbpl("compare", "--resume", "all", "--json", "--executor", "inline")
     assert json.loads(resumed.stdout)["curves"] == told["curves"]
+
+
+def test_a_method_that_ends_with_an_error_does_not_keep_the_others_from_learning(
+    mbpl, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole = command.build_method
+
+    def lame(method, problem, seed, options=None):
+        learner = whole(method, problem, seed, options)
+        if method == "backprop" and seed == 1:
+
+            def advance() -> None:
+                raise SolverError("the gradient is not finite")
+
+            learner.advance = advance
+        return learner
+
+    monkeypatch.setattr(command, "build_method", lame)
+    outcome = mbpl(*COMPARE, "--output", "all", "--executor", "inline", "--json")
+    assert outcome.returncode == 2
+    assert "1 of 3 methods ended with an error: backprop: the gradient is not finite" in outcome.stderr
+    told = json.loads(outcome.stdout)
+    assert told["failed"] == {"backprop": "the gradient is not finite"}
+    assert not told["finished"]
+    # what it learned before stays, and what comes after it is learned
+    assert [(c["method"], c["seed"]) for c in told["curves"]] == [
+        ("lqr_flm", 0),
+        ("lqr_flm", 1),
+        ("backprop", 0),
+        ("mpc_cem", 0),
+        ("mpc_cem", 1),
+    ]
+    assert "backprop ended with an error" in (tmp_path / "all" / "report.html").read_text()
+    monkeypatch.setattr(command, "build_method", whole)
+    resumed = mbpl("compare", "--resume", "all", "--json", "--executor", "inline")
+    assert resumed.returncode == 0, resumed.stderr
+    assert len(json.loads(resumed.stdout)["curves"]) == 6
 
 
 def test_a_method_may_have_steps_of_its_own(mbpl, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from mbpl_control.core.versions import commit, versions
 from mbpl_control.learning.registry import METHODS as ITERATED
 from mbpl_control.mbrl.methods import METHODS as STEPPED
 from mbpl_control.mbrl.methods import build_method
+from mbpl_control.mbrl.problem import LearningProblem
 from mbpl_control.mbrl.task_environment import training
 from mbpl_control.runs.beginning import new_run
 from mbpl_control.runs.comparison import method_row, write_comparison
@@ -90,6 +91,8 @@ def begin_comparison(
 def compare(path: Path, *, executor: str, workers: int | None, as_json: bool) -> bool:
     """Learn with every method and seed that is not finished, one after the other, and write the report.
 
+    A method that ends with an error does not keep the others from learning; the report says so.
+
     Args:
         path: of a directory that `begin_comparison` made.
         executor: of the trials of those that learn by iterations.
@@ -100,23 +103,22 @@ def compare(path: Path, *, executor: str, workers: int | None, as_json: bool) ->
         False when it was interrupted; it can then be resumed.
 
     Raises:
-        MbplError: something cannot be learned or kept.
+        MbplError: a method ended with an error; the report of the others is written.
     """
     console = Console(stderr=as_json, soft_wrap=True, highlight=False)
     about = open_comparison(path)
     problem, task = problem_of(about.problem)
     about.check_task(task)
-    finished = True
+    finished, failed = True, {}
     try:
         with locked(path):
-            for method, steps in about.budgets.items():
-                if method in STEPPED:
-                    finished = learn_seeds(_step_run(path, about, method), problem, task, console)
-                else:
-                    assert task is not None  # noqa: S101 - checked when it began
-                    with TrialPool(AgentRecipe.in_lockstep(task), executor, workers) as pool:
-                        for seed in about.seeds:
-                            _iterate(path / method / f"seed-{seed}", method, seed, steps, task, pool, console)
+            for method in about.budgets:
+                try:
+                    finished = _learn(path, about, method, problem, task, executor, workers, console)
+                except MbplError as error:
+                    # the others may well learn what this one cannot
+                    failed[method] = str(error)
+                    console.print(f"[red]{method} ended[/]: {escape(str(error))}")
                 if not finished:
                     break
     except KeyboardInterrupt:
@@ -125,9 +127,35 @@ def compare(path: Path, *, executor: str, workers: int | None, as_json: bool) ->
     page = None
     if curves:
         title = f"Methods on {about.name}"
-        page = write_comparison(path / "report.html", title, curves, problem.enough, _facts(about, task))
-    _tell(path, about, curves, problem.enough, finished, page, as_json, console)
+        notes = [f"{method} ended with an error: {why}" for method, why in failed.items()]
+        page = write_comparison(path / "report.html", title, curves, problem.enough, _facts(about, task), notes)
+    _tell(path, about, curves, problem.enough, finished, failed, page, as_json, console)
+    if failed:
+        ended = "; ".join(f"{method}: {why}" for method, why in failed.items())
+        rest = f"; {COMMAND} --resume {path} tries again"
+        raise MbplError(f"{len(failed)} of {len(about.budgets)} methods ended with an error: {ended}{rest}")
     return finished
+
+
+def _learn(
+    path: Path,
+    about: Comparison,
+    method: str,
+    problem: LearningProblem,
+    task: Task | None,
+    executor: str,
+    workers: int | None,
+    console: Console,
+) -> bool:
+    """Every seed of one method; False when it was interrupted."""
+    if method in STEPPED:
+        return learn_seeds(_step_run(path, about, method), problem, task, console)
+    assert task is not None  # noqa: S101 - checked when it began
+    with TrialPool(AgentRecipe.in_lockstep(task), executor, workers) as pool:
+        for seed in about.seeds:
+            home = path / method / f"seed-{seed}"
+            _iterate(home, method, seed, about.budgets[method], task, pool, console)
+    return True
 
 
 def _step_run(path: Path, about: Comparison, method: str) -> StepRun:
@@ -205,6 +233,7 @@ def _tell(
     curves: Sequence[Curve],
     enough: float,
     finished: bool,
+    failed: Mapping[str, str],
     page: Path | None,
     as_json: bool,
     console: Console,
@@ -230,10 +259,11 @@ def _tell(
         outcome = {
             "comparison": str(path),
             "task": about.name,
-            "finished": finished,
+            "finished": finished and not failed,
+            "failed": failed,
             "curves": rows,
             "report": None if page is None else str(page),
-            "resume": None if finished else resume,
+            "resume": resume if failed or not finished else None,
         }
         print(jsonlib.dumps(outcome, allow_nan=False))
     else:
