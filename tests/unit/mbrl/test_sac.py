@@ -180,6 +180,17 @@ def test_adam_goes_where_that_of_torch_goes() -> None:
     torch.testing.assert_close(ours, theirs.detach(), rtol=1e-12, atol=1e-12)
 
 
+def test_noise_that_is_given_is_that_of_the_action() -> None:
+    agent = SoftActorCritic(2, LOWER, UPPER, 4)
+    states, noise = np.random.default_rng(5).normal(size=(2, 7, 2))
+    mean, log_std = (part.numpy() for part in agent.distribution(torch.as_tensor(states, dtype=torch.float32)))
+    actions, density = agent.random_action(states, noise)
+    y = mean + np.exp(log_std) * noise
+    np.testing.assert_allclose(actions, 0.5 * (LOWER + UPPER) + 0.5 * (UPPER - LOWER) * np.tanh(y), atol=1e-5)
+    slope = np.log1p(-np.square(np.tanh(y)))
+    np.testing.assert_allclose(density, (norm.logpdf(noise) - log_std - slope).sum(axis=1), atol=1e-4)
+
+
 def test_no_value_is_above_the_best_real_reward_and_the_most_entropy_for_ever() -> None:
     agent = SoftActorCritic(1, LOWER, UPPER, 0, SacOptions(discount=0.9, temperature=0.1))
     agent.reward_unit = 2.0

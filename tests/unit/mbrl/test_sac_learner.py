@@ -43,6 +43,13 @@ class Cart(gymnasium.Env):
         return self._x, reward, False, self._t >= STEPS, {}
 
 
+class Endless(Cart):
+    """One whose episodes are ended by who runs it."""
+
+    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict]:
+        return (*super().step(action)[:3], False, {})
+
+
 def problem() -> LearningProblem:
     return LearningProblem(
         name="cart",
@@ -60,6 +67,7 @@ def problem() -> LearningProblem:
 
 FAST = LearnerOptions(
     explore=60,
+    colour=0.0,
     updates=4,
     batch_size=32,
     turn=260,
@@ -101,6 +109,27 @@ def test_critics_begin_with_the_value_of_what_exploring_was_paid_for_ever() -> N
         found.append(learner.agent.soft_values(states).numpy())
     paid = learner.real.batch(learner.real.newest(60)).rewards.mean()
     assert found[1] - found[0] == pytest.approx(float(paid) / (1.0 - 0.8), abs=1e-5)
+
+
+@pytest.mark.parametrize("colour", [0.0, 1.0])
+def test_exploring_draws_evenly_within_the_limits_and_each_step_like_the_last_as_its_colour_says(colour: float) -> None:
+    length, episodes = 200, 100
+    endless = replace(problem(), steps=length, make=Endless)
+    learner = SacLearner(endless, 0, replace(FAST, explore=10**6, turn=length * episodes, colour=colour))
+    learner.advance()
+    rows = learner.real.newest(length * episodes)
+    actions = learner.real.batch(rows).actions.numpy().reshape(episodes, length)
+    # each tenth of the range is as likely; what lasts gives fewer draws that know nothing of each other
+    shares = np.histogram(actions, bins=10, range=(-1.0, 1.0))[0] / actions.size
+    np.testing.assert_allclose(shares, 0.1, atol=0.01 + 0.02 * colour)
+    # a spectrum is the Fourier transform of the autocorrelation
+    waves = np.arange(length // 2 + 1)
+    power = np.maximum(waves, 1.0) ** -colour * np.where((waves == 0) | (waves == length // 2), 1.0, 2.0)
+    after_one = power @ np.cos(2.0 * np.pi * waves / length) / power.sum()
+    # of normal numbers that are made even by their distribution function
+    expected = 6.0 / np.pi * np.arcsin(0.5 * after_one)
+    found = np.corrcoef(actions[:, :-1].ravel(), actions[:, 1:].ravel())[0, 1]
+    assert found == pytest.approx(expected, abs=0.03)
 
 
 @pytest.mark.parametrize("name", ["MBPO", "MVE"])
@@ -162,6 +191,7 @@ def test_the_length_of_rollouts_grows_between_two_steps() -> None:
     [
         (lambda: LearnerOptions(updates=0), "updates"),
         (lambda: LearnerOptions(horizon=-1), "horizon"),
+        (lambda: LearnerOptions(colour=-1.0), "colour"),
         (lambda: BranchOptions(real_share=1.1), "real_share"),
         (lambda: BranchOptions(newest=0), "newest"),
         (lambda: BranchOptions(retention=0), "retention"),

@@ -173,10 +173,11 @@ class SoftActorCritic:
         drawn = self._draw(states)
         return drawn.mean, drawn.log_std
 
-    def _draw(self, states: Tensor) -> _Drawn:
+    def _draw(self, states: Tensor, noise: Tensor | None = None) -> _Drawn:
         seen = self._actor.seen(self._standardised(states)[None])
         mean, bend, log_std = self._said(seen[-1][0])
-        noise = torch.randn(mean.shape, generator=self._generator, dtype=self.dtype)
+        if noise is None:
+            noise = torch.randn(mean.shape, generator=self._generator, dtype=self.dtype)
         spread = torch.exp(log_std).mul_(noise)
         y = mean + spread
         return _Drawn(seen, mean, bend, log_std, spread, torch.tanh(y), log_density(noise, log_std, y))
@@ -211,10 +212,11 @@ class SoftActorCritic:
         best = self._best_reward / self.reward_unit + self.temperature * self.m * math.log(2.0)
         return best if best < 0.0 and self._ends else best / (1.0 - self.options.discount)
 
-    def random_action(self, states: Array) -> tuple[Array, Array]:
-        """u (B, m) by lot and ln π(a|x) (B,) at states (B, n)."""
+    def random_action(self, states: Array, noise: Array | None = None) -> tuple[Array, Array]:
+        """u (B, m) by lot and ln π(a|x) (B,) at states (B, n); ε (B, m) is drawn where it is not given."""
         with one_thread():
-            drawn = self._draw(torch.as_tensor(states, dtype=self.dtype))
+            given = None if noise is None else torch.as_tensor(noise, dtype=self.dtype)
+            drawn = self._draw(torch.as_tensor(states, dtype=self.dtype), given)
         return self._scaled(drawn.actions), drawn.log_density.numpy().astype(np.float64)
 
     def mean_action(self, states: Array) -> Array:

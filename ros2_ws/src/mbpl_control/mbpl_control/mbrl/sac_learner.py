@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.special import ndtr
 
+from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array, check_whole
 from mbpl_control.mbrl.ensemble import EnsembleDynamics, EnsembleOptions
 from mbpl_control.mbrl.evaluation import StepLearner
 from mbpl_control.mbrl.expansion import ValueExpansion
 from mbpl_control.mbrl.learned_dynamics import LearnedDynamics, Transitions
 from mbpl_control.mbrl.mbpo import BranchedRollouts, BranchOptions, RolloutLength
+from mbpl_control.mbrl.planning.coloured_noise import coloured_noise
 from mbpl_control.mbrl.policy_learner import problem_policy
 from mbpl_control.mbrl.problem import LearningProblem
 from mbpl_control.mbrl.replay import ReplayBuffer, draw_mixed
@@ -28,6 +31,8 @@ class LearnerOptions:
 
     Attributes:
         explore: steps with actions drawn evenly within their limits, before anything is learned.
+        colour: β of the noise that explores, whose power goes with frequency^−β over an episode; 0 for draws that know
+            nothing of each other. What is slow is moved by noise that lasts.
         updates: of actor and critics each step from then on.
         batch_size: transitions of an update.
         turn: steps of an `advance`.
@@ -48,6 +53,7 @@ class LearnerOptions:
     """
 
     explore: int = 100
+    colour: float = 1.0
     updates: int = 10
     batch_size: int = 128
     turn: int = 250
@@ -66,6 +72,8 @@ class LearnerOptions:
         for name in ("explore", "updates", "batch_size", "turn", "capacity", "model_every"):
             check_whole(OWNER, name, getattr(self, name), 1, 10**12)
         check_whole(OWNER, "horizon", self.horizon, 0, 10**4)
+        if not 0.0 <= self.colour < np.inf:
+            raise InvalidFieldError(OWNER, "colour", str(self.colour), "at least 0 and finite")
 
 
 #: Each method is the same learner; what sets it apart is how it uses a model.
@@ -118,6 +126,7 @@ class SacLearner(StepLearner):
         self._environment = problem.make()
         self._state, _ = self._environment.reset(seed=seeds[5])
         self._of_episode = self._modelled = 0
+        self._noise = self._episode_noise()
         self._next_standard = options.explore
 
     def advance(self) -> None:
@@ -150,10 +159,11 @@ class SacLearner(StepLearner):
 
     def _step(self) -> None:
         state = np.array(self._state, dtype=np.float64)
+        noise = self._noise[self._of_episode]
         if self.steps < self.options.explore:
-            action = self._rng.uniform(self.problem.lower, self.problem.upper)
+            action = self.problem.lower + ndtr(noise) * (self.problem.upper - self.problem.lower)
         else:
-            action = self.agent.random_action(state[None])[0][0]
+            action = self.agent.random_action(state[None], noise[None])[0][0]
         self._state, reward, ended, cut, _ = self._environment.step(action)
         moved = Transitions(state[None], action[None], np.array(self._state, dtype=np.float64)[None])
         self.real.add(moved, np.array([float(reward)]), np.array([bool(ended)]))
@@ -165,6 +175,11 @@ class SacLearner(StepLearner):
             # seeded once: the environment's own generator goes on
             self._state, _ = self._environment.reset()
             self._of_episode = 0
+            self._noise = self._episode_noise()
+
+    def _episode_noise(self) -> Array:
+        """ε (T, m), each standard normal."""
+        return coloured_noise(self.options.colour, (self.problem.m, self.problem.steps), self._rng).T
 
     def _learn(self) -> None:
         since = self.steps - self.options.explore
