@@ -67,7 +67,6 @@ def problem() -> LearningProblem:
 
 FAST = LearnerOptions(
     explore=60,
-    colour=0.0,
     updates=4,
     batch_size=32,
     turn=260,
@@ -86,7 +85,7 @@ def mean_return(act, episodes: int = 20) -> float:
     return float(np.mean([run_episode(environment, act, 50 + k).total for k in range(episodes)]))
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["SAC", "MBA", "MVE", "MBPO"])
 def test_every_method_comes_near_the_best_feedback_there_is(name: str) -> None:
     p = solve_discrete_are(np.eye(1), np.array([[GAIN]]), np.eye(1), PRICE * np.eye(1))[0, 0]
     gain = GAIN * p / (PRICE + GAIN**2 * p)

@@ -66,9 +66,11 @@ METHODS: Mapping[str, Builder] = {
     "mpc_ilqr": _mpc("ilqr"),
     "backprop": _backprop,
     "sac": _sac("SAC"),
+    "sac_pink": _sac("SAC, pink"),
     "mba": _sac("MBA"),
     "mve": _sac("MVE"),
     "mbpo": _sac("MBPO"),
+    "mbpo_pink": _sac("MBPO, pink"),
 }
 
 

@@ -31,8 +31,8 @@ class LearnerOptions:
 
     Attributes:
         explore: steps with actions drawn evenly within their limits, before anything is learned.
-        colour: β of the noise that explores, whose power goes with frequency^−β over an episode; 0 for draws that know
-            nothing of each other. What is slow is moved by noise that lasts.
+        colour: β of the noise that explores, whose power goes with frequency^−β over an episode: 0 white, 1 pink. What
+            its actuators hardly move needs noise that lasts; what they fling about does not bear it.
         updates: of actor and critics each step from then on.
         batch_size: transitions of an update.
         turn: steps of an `advance`.
@@ -53,7 +53,7 @@ class LearnerOptions:
     """
 
     explore: int = 100
-    colour: float = 1.0
+    colour: float = 0.0
     updates: int = 10
     batch_size: int = 128
     turn: int = 250
@@ -79,9 +79,11 @@ class LearnerOptions:
 #: Each method is the same learner; what sets it apart is how it uses a model.
 METHODS = {
     "SAC": LearnerOptions(),
+    "SAC, pink": LearnerOptions(colour=1.0),
     "MBA": LearnerOptions(branches=BranchOptions(RolloutLength(5, 5), newest=500, real_share=1.0 / 6.0)),
     "MVE": LearnerOptions(horizon=3),
     "MBPO": LearnerOptions(branches=BranchOptions(RolloutLength(10, 10))),
+    "MBPO, pink": LearnerOptions(branches=BranchOptions(RolloutLength(10, 10)), colour=1.0),
 }
 
 
