@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 
 import launch_pytest
 import numpy as np
-import psutil
 import pytest
 from bringup import SERVICES, bringup
 from launch import LaunchDescription
@@ -146,36 +144,3 @@ def test_a_bag_without_a_name_gets_one_from_the_recorder(client: GraphClient, ba
         assert path.parent == bags and path.name.startswith("arm_reach-")
         assert read_episode(path).metadata["seed"] == seed
     assert len(names) == 2
-
-
-@pytest.mark.launch(fixture=graph)
-def test_a_recorder_killed_in_a_trial_leaves_a_bag_that_can_be_read(client: GraphClient, tmp_path: Path) -> None:
-    """The last test of this file: it takes the recorder away."""
-    bag = tmp_path / "killed"
-    recorder = next(p for p in psutil.process_iter(["cmdline"]) if _is_recorder(p, client))
-    killed: list[float] = []
-
-    def kill(feedback: RunTrial.Feedback) -> None:
-        # half a second of messages at least is on the disk by then
-        if feedback.phase == "run" and feedback.step > feedback.steps // 2 and not killed:
-            recorder.send_signal(signal.SIGKILL)
-            killed.append(feedback.step)
-
-    goal = RunTrial.Goal(controller="ilqr_feedback", seed=3, record=True, bag=str(bag))
-    result = client.run_trial(goal, on_feedback=kill)
-    # the trial itself is not lost with the recorder
-    assert killed and result.ok and result.trial.steps == 125
-    episode = read_episode(bag)
-    assert not episode.complete
-    assert episode.counts["/mbpl/state"] > 0
-    assert len(episode.states) == episode.counts["/mbpl/state"]
-
-
-def _is_recorder(process: psutil.Process, client: GraphClient) -> bool:
-    """Whether this is the recorder of this test's own domain."""
-    if not any("bag_recorder" in part for part in process.info["cmdline"] or ()):
-        return False
-    try:
-        return process.environ().get("ROS_DOMAIN_ID") == str(client.context.get_domain_id())
-    except (psutil.AccessDenied, psutil.NoSuchProcess):
-        return False

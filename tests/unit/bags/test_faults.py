@@ -95,6 +95,25 @@ def test_what_a_killed_recorder_flushed_is_read_with_what_it_knew(tmp_path: Path
     assert numbers == list(range(len(numbers)))
 
 
+def test_a_recorder_killed_before_anything_was_put_on_the_disk_leaves_a_file_without_messages(tmp_path: Path) -> None:
+    EpisodeWriter(tmp_path / "begun", {"seed": 3})
+    with open(tmp_path / "begun" / "begun.mcap", "rb") as stream:
+        assert NonSeekingReader(stream).get_header().profile == "ros2"
+    with pytest.raises(BagError, match="begun: holds no messages"):
+        read_episode(tmp_path / "begun")
+
+
+def test_a_recorder_killed_when_it_began_its_next_file_leaves_those_before(tmp_path: Path) -> None:
+    store = typestore()
+    string = store.types["std_msgs/msg/String"]
+    writer = EpisodeWriter(tmp_path / "split", {"seed": 3}, split_seconds=1.0)
+    for second in (0, 1):
+        writer.write_message("/text", "std_msgs/msg/String", second * 10**9, string(data=str(second)))
+    # the second file holds its message in memory alone
+    assert len(list((tmp_path / "split").glob("*.mcap"))) == 2
+    assert read_episode(tmp_path / "split").counts == {"/text": 1}
+
+
 def test_a_full_disk_is_an_error_and_the_episode_up_to_there_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "full"
     process = start(path, limit=1_000_000)

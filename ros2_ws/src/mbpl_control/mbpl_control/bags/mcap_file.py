@@ -54,7 +54,7 @@ class McapFile:
             kinds: only messages of these types; of all when None.
 
         Raises:
-            BagError: a chunk is damaged, or not all messages are there; of a torn file when nothing can be read of it.
+            BagError: a chunk is damaged, or not all messages are there. A torn file is read as far as it goes.
         """
         held: list[Recorded] = []
         count = size = 0
@@ -83,8 +83,6 @@ class McapFile:
                 held, size = held[ready:], 0
         if held:
             yield held
-        if self._torn and not self._channels:
-            raise BagError(f"{self._path}: not an MCAP file: it ends too early")
         if not self._torn and self._told not in (None, count):
             raise BagError(f"{self._path}: holds {count} messages; {self._told} were written")
 

@@ -66,6 +66,8 @@ class SplitFile:
         place: Any = _Named(self._directory, name)
         file = McapWriter(place, CompressionMode.STORAGE)
         file.compressor = compress
+        # whose recorder is killed before the first chunk is an MCAP file, too
+        file.bio.flush()
         return file
 
     def add_msgtype(self, connection: Connection) -> None:
