@@ -21,8 +21,9 @@ from mbpl_control.cli import train_steps as command
 from mbpl_control.cli.main import main
 from mbpl_control.cli.several import spread
 from mbpl_control.core import ExecutionMode
-from mbpl_control.core.errors import MbplError, SolverError
+from mbpl_control.core.errors import InvalidFieldError, MbplError, SolverError
 from mbpl_control.mbrl.methods import METHODS, build_method
+from mbpl_control.mbrl.sac_learner import SacLearner
 from mbpl_control.mbrl.task_problem import load_problem
 from mbpl_control.policies.policy import GaussianPolicy
 from mbpl_control.runs.step_run import StepRun
@@ -298,16 +299,74 @@ def test_options_with_several_values_end_where_the_next_begins() -> None:
     typed = ["train", "--seeds", "0", "1", "sac", "--methods", "a", "b", "-t", "x", "--seeds", "-1"]
     assert " ".join(spread(typed)) == "train --seeds 0 --seeds 1 sac --methods a --methods b -t x --seeds -1"
     assert spread(["--seeds", "0", "--seeds", "1"]) == ["--seeds", "0", "--seeds", "1"]
+    typed = ["train", "--option", "a=1", "b=2", "sac", "--option", "c.d=[1, 2]"]
+    assert " ".join(spread(typed)) == "train --option a=1 --option b=2 sac --option c.d=[1, 2]"
 
 
-def test_a_method_that_is_not_installed_says_what_is_missing(task_files: Path) -> None:
+def test_every_method_can_be_built_and_changed_by_name() -> None:
     problem = load_problem("gym:InvertedPendulum-v5")
     with pytest.raises(MbplError, match="method: found 'dqn'; must be one of linear_quadratic, mpc_cem"):
         build_method("dqn", problem, 0)
     for name in METHODS:
-        try:
-            learner = build_method(name, problem, 0)
-        except MbplError as error:
-            assert "is not part of this installation" in str(error)
-        else:
-            assert learner.problem is problem and learner.steps == 0
+        learner = build_method(name, problem, 0)
+        assert learner.problem is problem and learner.steps == 0
+    changed = build_method("mbpo", problem, 0, {"branches.newest": 500, "sac.hidden": [32], "ensemble.members": 3})
+    assert isinstance(changed, SacLearner) and changed.branches is not None
+    assert (changed.branches.options.newest, changed.options.sac.hidden) == (500, (32,))
+    assert changed.options.colour == 0.0 and changed.dynamics.options.members == 3
+    planned = build_method("mpc_icem", problem, 0, {"planner.samples": 40, "collection.every": 25})
+    assert planned.collection.every == 25
+    assert build_method("backprop", problem, 0, {"ensemble.steps": 7}).dynamics.options.steps == 7
+    # what has no effect is no option
+    with pytest.raises(InvalidFieldError, match=r"sac.option: found 'ensemble.steps'; must be one of explore, colour"):
+        build_method("sac", problem, 0, {"ensemble.steps": 7})
+    with pytest.raises(InvalidFieldError, match=r"mve.option: found 'branches.newest'; must be"):
+        build_method("mve", problem, 0, {"branches.newest": 7})
+
+
+def test_options_are_kept_with_the_run_and_given_to_every_seed(mbpl, monkeypatch, tmp_path: Path) -> None:
+    given: list[Any] = []
+    tiny = command.build_method
+
+    def told(method: str, problem: Any, seed: int, options: Any) -> Any:
+        given.append(dict(options))
+        return tiny(method, problem, seed, options)
+
+    monkeypatch.setattr(command, "build_method", told)
+    outcome = mbpl(*BEGIN, "--option", "colour=1", "sac.hidden=[32, 32]", "--output", "run")
+    assert outcome.returncode == 0, outcome.stderr
+    changed = {"colour": 1, "sac.hidden": [32, 32]}
+    assert given == [changed, changed]
+    assert StepRun.open(tmp_path / "run").description.options == changed
+    assert "colour = 1, sac.hidden = [32, 32]" in (tmp_path / "run" / "report.html").read_text()
+
+    compared = ("compare", "--task", TASK, "--methods", "sac", "backprop", "--steps", "60", "--output", "all")
+    outcome = mbpl(*compared, "--option", "sac:updates=5", "backprop:descent.clip=0.5")
+    assert outcome.returncode == 0, outcome.stderr
+    assert given[2:] == [{"updates": 5}, {"descent.clip": 0.5}]
+    page = (tmp_path / "all" / "report.html").read_text()
+    assert "options of sac" in page and "descent.clip = 0.5" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "sac", "--option", "colour=-1"), "colour: found -1.0; must be at least 0 and finite"),
+        (("train", "sac", "--option", "warmth=1"), "option: found 'warmth'; must be one of explore, colour"),
+        (("train", "sac", "--option", "warmth"), "--option: found 'warmth'; must be NAME=VALUE"),
+        (("compare", "--methods", "sac", "--option", "colour=1"), "found 'colour'; must be METHOD:NAME=VALUE"),
+        (("compare", "--methods", "sac", "--option", "mbpo:colour=1"), "must be of a step learner compared: sac"),
+        (("compare", "--methods", "sac", "--option", "sac:warmth=1"), "option: found 'warmth'; must be one of"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_written(
+    mbpl, monkeypatch, arguments: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    for module in (command, compare_command):
+        monkeypatch.setattr(module, "build_method", build_method)
+    outcome = mbpl(*arguments, "--task", TASK, "--steps", "100", "--output", "run")
+    assert outcome.returncode == 2
+    assert words in outcome.stderr
+    by_iterations = mbpl("train", "gps", "--task", TASK, "--option", "colour=1", "--output", "run")
+    assert "--option: found \"['colour=1']\"; must be left out with gps" in by_iterations.stderr
+    assert list(tmp_path.iterdir()) == []

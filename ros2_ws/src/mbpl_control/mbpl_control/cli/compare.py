@@ -15,9 +15,11 @@ from rich.markup import escape
 from mbpl_control.agents.pool import TrialPool, TrialRunner
 from mbpl_control.agents.recipe import AgentRecipe
 from mbpl_control.cli.train import Watch, build_registered
-from mbpl_control.cli.train_steps import PACKAGES, check_seeds, learn_seeds, new_step_run, problem_of
+from mbpl_control.cli.train_steps import PACKAGES, check_seeds, learn_seeds, new_step_run, options_text, problem_of
+from mbpl_control.cli.training import check_resume_alone
 from mbpl_control.core import LinearGaussianController
 from mbpl_control.core.errors import InvalidFieldError, MbplError
+from mbpl_control.core.options import parse_options
 from mbpl_control.core.validation import check_choice, check_whole
 from mbpl_control.core.versions import commit, versions
 from mbpl_control.learning.registry import METHODS as ITERATED
@@ -39,6 +41,51 @@ from mbpl_control.tasks.task import Task
 COMMAND = "mbpl compare"
 
 
+def opened(
+    resume: Path | None,
+    *,
+    task: str | None,
+    methods: Sequence[str] | None,
+    steps: int | None,
+    seeds: Sequence[int] | None,
+    every: int | None,
+    episodes: int | None,
+    option: Sequence[str] | None,
+    output: Path | None,
+) -> Path:
+    """The directory of a comparison that goes on, or of a new one; the arguments are those of the command.
+
+    Raises:
+        MbplError: options that do not go together, or see `begin_comparison`.
+    """
+    if resume is not None:
+        check_resume_alone(
+            COMMAND,
+            task=task,
+            methods=methods,
+            steps=steps,
+            seeds=seeds,
+            every=every,
+            episodes=episodes,
+            option=option,
+            output=output,
+        )
+        return resume
+    if task is None or not methods or steps is None:
+        found = f"{task}, {' '.join(methods or ['None'])} and {steps}"
+        raise InvalidFieldError(COMMAND, "--task, --methods and --steps", found, "given, or --resume")
+    return begin_comparison(
+        task,
+        methods,
+        steps=steps,
+        seeds=seeds or [0],
+        every=every,
+        episodes=episodes or 1,
+        output=output,
+        option=option or (),
+    )
+
+
 def begin_comparison(
     task_name: str,
     methods: Sequence[str],
@@ -48,8 +95,11 @@ def begin_comparison(
     every: int | None,
     episodes: int,
     output: Path | None,
+    option: Sequence[str] = (),
 ) -> Path:
     """A new directory with what is to be compared; the directory.
+
+    Args are those of the command. `option`: of step learners, each "METHOD:NAME=VALUE".
 
     Raises:
         MbplError: an argument is wrong, or the directory is not empty.
@@ -65,6 +115,7 @@ def begin_comparison(
         every=0 if every is None else check_whole(COMMAND, "--every", every, 1, 10**12),
         episodes=check_whole(COMMAND, "--episodes", episodes, 1, 10**6),
         seeds=check_seeds(COMMAND, seeds),
+        options=_options_by_method(option),
         started=f"{started:%Y-%m-%d %H:%M:%S}",
         versions=versions(PACKAGES),
         commit=commit(),
@@ -77,7 +128,11 @@ def begin_comparison(
             raise InvalidFieldError(COMMAND, "--methods", method, f"one of {', '.join(STEPPED)} on {task_name}")
         if method in STEPPED:
             # what this installation cannot build is better known before the others have learned for hours
-            build_method(method, problem, about.seeds[0])
+            build_method(method, problem, about.seeds[0], about.options.get(method))
+    for method in about.options:
+        if method not in about.budgets or method in ITERATED:
+            steppers = ", ".join(name for name in about.budgets if name in STEPPED)
+            raise InvalidFieldError(COMMAND, "--option", f"one of {method}", f"of a step learner compared: {steppers}")
     path = Path("runs") / f"compare-{problem.name}-{started:%Y%m%d-%H%M%S}" if output is None else output
     check_empty(path, RECORD, COMMAND)
     try:
@@ -86,6 +141,21 @@ def begin_comparison(
     except OSError as error:
         raise MbplError(f"directory {path} cannot be made: {error}") from error
     return path
+
+
+def _options_by_method(entries: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Options by method and path, of entries METHOD:NAME=VALUE.
+
+    Raises:
+        InvalidFieldError: one is not of that form, or a name is given twice.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in parse_options(COMMAND, entries).items():
+        method, given, path = name.partition(":")
+        if not (given and method and path):
+            raise InvalidFieldError(COMMAND, "--option", repr(name), "METHOD:NAME=VALUE, e.g. sac:updates=5")
+        found.setdefault(method, {})[path] = value
+    return found
 
 
 def compare(path: Path, *, executor: str, workers: int | None, as_json: bool) -> bool:
@@ -170,6 +240,7 @@ def _step_run(path: Path, about: Comparison, method: str) -> StepRun:
         every=about.every or None,
         episodes=about.episodes,
         output=path / method,
+        options=about.options.get(method),
         command=COMMAND,
     )
 
@@ -221,6 +292,7 @@ def _facts(about: Comparison, task: Task | None) -> dict[str, str]:
         "task hash": about.task_hash or "of Gymnasium",
         "steps": ", ".join(f"{steps} of {name}" for name, steps in about.budgets.items()),
         "seeds": ", ".join(map(str, about.seeds)),
+        **{f"options of {name}": options_text(changed) for name, changed in about.options.items()},
         "episodes of an evaluation": f"{about.episodes} from each start{starts}; one of lqr_flm and gps",
         "commit": about.commit or "no checkout",
         **about.versions,

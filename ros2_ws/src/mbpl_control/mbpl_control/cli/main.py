@@ -105,6 +105,7 @@ def train(
     seeds: Annotated[list[int] | None, typer.Option(help="Step learners: of everything drawn; 0 unless given.")] = None,
     every: Annotated[int | None, typer.Option(help="Step learners: steps between two evaluations.")] = None,
     episodes: Annotated[int | None, typer.Option(help="Step learners: of an evaluation, from each start.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Step learners: NAME=VALUE, e.g. sac.discount=0.98.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "--out", help="New directory for all of the run.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the run in this directory.")] = None,
     json: JsonOption = False,
@@ -131,6 +132,7 @@ def train(
         seeds=seeds or None,
         every=every,
         episodes=episodes,
+        option=option or None,
         output=output,
     )
     if not train_by_method(method, resume, given, json):
@@ -147,6 +149,7 @@ def compare(
     seeds: Annotated[list[int] | None, typer.Option(help="Of everything drawn; 0 unless given.")] = None,
     every: Annotated[int | None, typer.Option(help="Steps between two evaluations of step learners.")] = None,
     episodes: Annotated[int | None, typer.Option(help="Of an evaluation of those, from each start.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Of step learners: METHOD:NAME=VALUE.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "--out", help="New directory for everything.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with what is in this directory.")] = None,
     executor: Annotated[str, typer.Option(help="Of trials in process: process, inline or ray.")] = "process",
@@ -154,29 +157,19 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """Let methods learn one task by the same number of steps, or each by its own, and write one report of all."""
-    from mbpl_control.cli.compare import begin_comparison, compare
-    from mbpl_control.cli.training import check_resume_alone
-    from mbpl_control.core import InvalidFieldError
+    from mbpl_control.cli.compare import compare, opened
 
-    if resume is not None:
-        check_resume_alone(
-            "mbpl compare",
-            task=task,
-            methods=methods,
-            steps=steps,
-            seeds=seeds,
-            every=every,
-            episodes=episodes,
-            output=output,
-        )
-        path = resume
-    elif task is None or not methods or steps is None:
-        found = f"{task}, {' '.join(methods or ['None'])} and {steps}"
-        raise InvalidFieldError("mbpl compare", "--task, --methods and --steps", found, "given, or --resume")
-    else:
-        path = begin_comparison(
-            task, methods, steps=steps, seeds=seeds or [0], every=every, episodes=episodes or 1, output=output
-        )
+    path = opened(
+        resume,
+        task=task,
+        methods=methods,
+        steps=steps,
+        seeds=seeds,
+        every=every,
+        episodes=episodes,
+        option=option,
+        output=output,
+    )
     if not compare(path, executor=executor, workers=workers, as_json=json):
         raise typer.Exit(130)
 

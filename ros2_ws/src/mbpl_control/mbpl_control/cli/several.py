@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-#: Such options, and where their values end beside at the next option: a method after seeds is no seed.
-SEVERAL = {"--seeds": str.isdecimal, "--methods": lambda _: True}
+#: Such options, and where their values end beside at the next option: a method after seeds is no seed, none has "=".
+SEVERAL = {"--seeds": str.isdecimal, "--methods": lambda _: True, "--option": lambda value: "=" in value}
 
 
 def spread(arguments: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,7 @@ def new_step_run(
     every: int | None,
     episodes: int,
     output: Path | None,
+    options: Mapping[str, Any] | None = None,
     command: str = "mbpl train",
 ) -> StepRun:
     """A run to begin, with what it is; nothing is written yet.
@@ -91,6 +92,7 @@ def new_step_run(
         every=check_whole(command, "--every", every, 1, 10**12),
         episodes=check_whole(command, "--episodes", episodes, 1, 10**6),
         seeds=seeds,
+        options=options or {},
         started=f"{started:%Y-%m-%d %H:%M:%S}",
         versions=versions(PACKAGES),
         commit=commit(),
@@ -141,7 +143,7 @@ def learn_seeds(run: StepRun, problem: LearningProblem, task: Task | None, conso
     about = run.description
     about.check_task("" if task is None else task.hash)
     # a method that cannot be built shall leave no directory behind
-    first = build_method(about.method, problem, run.left[0]) if run.left else None
+    first = build_method(about.method, problem, run.left[0], about.options) if run.left else None
     run.begin()
     count = len(about.seeds)
     console.print(
@@ -151,7 +153,7 @@ def learn_seeds(run: StepRun, problem: LearningProblem, task: Task | None, conso
     try:
         with run.locked(), progress_bar(console) as tell:
             for seed in run.left:
-                learner = build_method(about.method, problem, seed) if first is None else first
+                learner = build_method(about.method, problem, seed, about.options) if first is None else first
                 first = None
                 _learn(run, problem, task, learner, seed, console, tell)
             run.write_tables()
@@ -211,9 +213,15 @@ def run_facts(run: StepRun) -> dict[str, str]:
         "steps between evaluations": f"{about.every} at least",
         "episodes of an evaluation": f"{about.episodes} from each start",
         "seeds": ", ".join(map(str, about.seeds)),
+        "options": options_text(about.options),
         "commit": about.commit or "no checkout",
         **about.versions,
     }
+
+
+def options_text(options: Mapping[str, Any]) -> str:
+    """Options that are not a learner's own, in one line."""
+    return ", ".join(f"{name} = {jsonlib.dumps(value)}" for name, value in options.items()) or "its own"
 
 
 def _tell(run: StepRun, finished: bool, page: Path | None, as_json: bool, console: Console) -> None:

@@ -33,6 +33,7 @@ class Given:
     seeds: Sequence[int] | None = None
     every: int | None = None
     episodes: int | None = None
+    option: Sequence[str] | None = None
     output: Path | None = None
 
     def check_only(self, allowed: Sequence[str], why: str) -> None:
@@ -50,7 +51,7 @@ class Given:
 #: How trials of methods by iterations are run, which changes nothing of a run and may be given again.
 RUNNING = ("executor", "workers", "namespace")
 BY_ITERATIONS = (*RUNNING, "task", "agent", "seed", "iterations", "samples", "variant", "output")
-BY_STEPS = ("task", "steps", "seeds", "every", "episodes", "output")
+BY_STEPS = ("task", "steps", "seeds", "every", "episodes", "option", "output")
 RESUMED = "with --resume: the run goes on as it was begun"
 
 
@@ -87,6 +88,7 @@ def train_by_method(method: str | None, resume: Path | None, given: Given, as_js
         return _by_iterations(directory, given, as_json)
     # torch is loaded by those alone
     from mbpl_control.cli.train_steps import new_step_run
+    from mbpl_control.core.options import parse_options
     from mbpl_control.mbrl.methods import METHODS as STEPPED
 
     check_choice(COMMAND, "METHOD", method, (*ITERATED, *STEPPED))
@@ -101,6 +103,7 @@ def train_by_method(method: str | None, resume: Path | None, given: Given, as_js
         every=given.every,
         episodes=1 if given.episodes is None else given.episodes,
         output=given.output,
+        options=parse_options(COMMAND, given.option or ()),
     )
     return _by_steps(run, as_json)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mbpl_control.core.errors import DefinitionMismatchError, InvalidFieldError
 from mbpl_control.core.validation import check_whole
@@ -16,7 +17,7 @@ from mbpl_control.runs.trial_archive import load_trials
 from mbpl_control.tasks.task import Task
 
 OWNER = "mbpl compare"
-SCHEMA = 1
+SCHEMA = 2
 RECORD = "compare.yaml"
 #: Trials without exploration after the last iteration of a run, in its directory.
 LAST = "last.npz"
@@ -36,6 +37,7 @@ class Comparison:
         every: steps between two evaluations of step learners; 0 for a twentieth of all.
         episodes: of those, from each start.
         seeds: of each method.
+        options: of step learners, those that are not their own: by method, then by path.
         started: local time.
         versions: of what ran when it began.
         commit: of the sources.
@@ -49,6 +51,7 @@ class Comparison:
     every: int
     episodes: int
     seeds: Sequence[int]
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     started: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     commit: str = ""
@@ -90,10 +93,9 @@ def open_comparison(path: Path) -> Comparison:
     Raises:
         FileFormatError: there is none.
     """
-    kinds: dict[str, type] = {**dict.fromkeys(("steps", "every", "episodes"), int), "versions": dict}
-    return load_record(
-        Comparison, path / RECORD, SCHEMA, {**kinds, **dict.fromkeys(("methods", "seeds"), list)}, "comparison"
-    )
+    kinds: dict[str, type] = dict.fromkeys(("steps", "every", "episodes"), int)
+    kinds |= {"methods": list, "seeds": list, "options": dict, "versions": dict}
+    return load_record(Comparison, path / RECORD, SCHEMA, kinds, "comparison")
 
 
 def comparison_curves(path: Path, about: Comparison) -> list[Curve]:

@@ -37,7 +37,7 @@ class StepRunDescription:
         every: steps between two evaluations.
         episodes: of an evaluation, from each start.
         seeds: of everything drawn.
-        options: of the learner, where they are not its own.
+        options: of the learner, those that are not its own, by path.
         started: local time.
         versions: of what ran when it began.
         commit: of the sources, see `core.versions.commit`.
