@@ -22,7 +22,7 @@ PYTEST_ARGS ?=
 MINUTES ?= 15
 BENCH_ARGS ?=
 TASKS ?= cartpole_swingup reacher_2link arm_reach
-METHODS ?= lqr_flm gps sac mbpo mpc_icem=2000 mpc_ilqr=2000 backprop=2000
+METHODS ?= lqr_flm gps sac sac_pink mba mve mbpo mbpo_pink mpc_cem=2000 mpc_icem=2000 mpc_mppi=2000 mpc_ilqr=2000 backprop=2000 linear_quadratic=2000
 STEPS ?= 10000
 EVERY ?= 500
 SEEDS ?= 0 1 2
@@ -95,12 +95,12 @@ bench-methods: setup
 	@$(IN_ENV) python bench/methods.py $(BENCH_ARGS)
 
 compare: setup
-	@$(IN_ENV) for task in $(TASKS); do \
+	@$(IN_ENV) ended=0; for task in $(TASKS); do \
 	  directory=runs/compare/$$task; \
 	  if [ -f $$directory/compare.yaml ]; then mbpl compare --resume $$directory; \
 	  else mbpl compare --task $$task --methods $(METHODS) --steps $(STEPS) --every $(EVERY) --seeds $(SEEDS) --output $$directory; fi \
-	  || exit 1; \
-	done
+	  || ended=$$?; [ $$ended -ne 130 ] || break; \
+	done; exit $$ended
 
 bench-flm: setup
 	@$(IN_ENV) python bench/flm.py

@@ -1,13 +1,11 @@
-"""Open loop against closed loop where both have closed forms, and the regulator over an endless horizon."""
+"""Open loop against closed loop where both have closed forms."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from mbpl_control.core.errors import InvalidFieldError, SolverError
-from mbpl_control.core.validation import Array
-from mbpl_control.mbrl.linear_quadratic import stationary_law
+from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.mbrl.planning.stochastic_lq import expected_cost
 from mbpl_control.trajopt.lqr import solve_lqr
 
@@ -69,26 +67,3 @@ def test_what_is_out_of_range_is_refused() -> None:
         expected_cost(A, B, Q, R, np.eye(2), START, STEPS + 1)
     with pytest.raises(InvalidFieldError, match="noise"):
         expected_cost(A, B, Q, R, -np.eye(2), START, 1)
-
-
-def test_the_stationary_law_is_the_first_of_a_long_horizon() -> None:
-    rng, steps = np.random.default_rng(2), 400
-    a, b, c = np.array([[1.1, 0.3], [0.0, 0.9]]), rng.normal(size=(2, 1)), 0.1 * rng.normal(size=2)
-    q, r, cross = np.diag([1.0, 0.4]), np.array([[0.5]]), np.array([[0.1, -0.2]])
-    by_state, by_action = rng.normal(size=2), rng.normal(size=1)
-
-    def many(part: Array, count: int = steps) -> Array:
-        return np.tile(part, (count, *(1 for _ in part.shape)))
-
-    long = solve_lqr(
-        many(a), many(b), many(q, steps + 1), many(r), many(cross), many(by_state, steps + 1), many(by_action), many(c)
-    )
-    gain, offset = stationary_law(a, b, c, q, r, cross, by_state, by_action)
-    np.testing.assert_allclose(gain, long.gains[0], atol=1e-8)
-    np.testing.assert_allclose(offset, long.feedforward[0], atol=1e-8)
-
-
-def test_a_model_that_nothing_stabilises_is_said_to_be_one() -> None:
-    zero = np.zeros((1, 1))
-    with pytest.raises(SolverError, match="no law stabilises"):
-        stationary_law(np.array([[2.0]]), zero, np.zeros(1), np.eye(1), np.eye(1), zero, np.zeros(1), np.zeros(1))

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg
+import torch
 
-from mbpl_control.core.errors import SolverError
 from mbpl_control.core.validation import Array
+from mbpl_control.mbrl.learned_dynamics import Transitions
 from mbpl_control.mbrl.learned_model import LearnedModel, LearningCost
 from mbpl_control.mbrl.mixture_dynamics import MixtureDynamics
 from mbpl_control.mbrl.model_learner import Collection, ModelLearner
 from mbpl_control.mbrl.problem import LearningProblem
+from mbpl_control.trajopt.lqr import LQRSolution, solve_lqr
 
 
 class LinearQuadraticLearner(ModelLearner):
-    """u = K x + k of a linear model of all transitions, and of the cost's expansion at the origin.
+    r"""u_t = K_t x + k_t: LQR over an episode of T steps, on a linear model of all transitions.
 
-    It is the best there is where dynamics are linear and the cost is quadratic around x = 0, u = 0, and knows nothing
-    of limits, to which its actions are clipped.
+        x' ≈ A x + B u + c,   cost ≈ its expansion at (x_0, u_0), the cheapest transition that was tried
+
+    It is the best there is where dynamics are linear and the cost is quadratic, and knows nothing of limits, to which
+    its actions are clipped. Where the cost is not quadratic, it is expanded where the robot should be, as far as is
+    known by now, and its Hessian is replaced by the nearest that is positive semidefinite. T is finite, as an episode
+    is: a law is there, too, where none brings the whole state to rest, as where one number of it is a function of
+    others.
 
     Args:
         problem: what is learned.
@@ -25,8 +31,10 @@ class LinearQuadraticLearner(ModelLearner):
         collection: see `Collection`.
 
     Attributes:
-        gain: K (m, n); zero before the first `advance`.
-        offset: k (m,).
+        law: K (T, m, n) and k (T, m); none before the first `advance`.
+
+    Raises:
+        SolverError: the expansion has no minimum.
     """
 
     def __init__(self, problem: LearningProblem, seed: int, collection: Collection | None = None) -> None:
@@ -34,52 +42,41 @@ class LinearQuadraticLearner(ModelLearner):
         super().__init__(problem, MixtureDynamics(problem.n, problem.m, seed), seed, collection)
         self._model = LearnedModel.of(self.dynamics, problem)
         self._cost = LearningCost(problem, self._model, None)
-        self.gain, self.offset = np.zeros((problem.m, problem.n)), np.zeros(problem.m)
+        self._cheapest, self._around = np.inf, (np.zeros(problem.n), np.zeros(problem.m))
+        self.law: LQRSolution | None = None
 
-    def _learned(self) -> None:
-        model, origin, rest = self._model, np.zeros((1, self.problem.n)), np.zeros((1, self.problem.m))
-        model.forget_derivatives()
-        (a,), (b,) = model.linearize(origin, rest)
-        (c,) = model.step(origin, rest)
-        q = self._cost.quadratize(np.array([origin[0], c]), rest)
-        self.gain, self.offset = stationary_law(a, b, c, q.lxx[0], q.luu[0], q.lux[0], q.lx[0], q.lu[0])
+    def _learned(self, found: Transitions) -> None:
+        states, actions, successors = (torch.as_tensor(p) for p in (found.states, found.actions, found.successors))
+        costs = self.problem.cost(states, actions, successors).numpy()
+        least = int(costs.argmin())
+        if costs[least] < self._cheapest:
+            self._cheapest, self._around = costs[least], (found.states[least], found.actions[least])
+        (x, u), steps = self._around, self.problem.steps
+        self._model.forget_derivatives()
+        (a,), (b,) = self._model.linearize(x[None], u[None])
+        (successor,) = self._model.step(x[None], u[None])
+        cost = self._cost.quadratize(np.array([x, successor]), u[None], "gauss_newton")
+        q, r, cross = cost.lxx[0], cost.luu[0], cost.lux[0]
+
+        def each(part: Array) -> Array:
+            return np.broadcast_to(part, (steps, *part.shape))
+
+        def ended(part: Array) -> Array:
+            return np.concatenate([each(part), np.zeros((1, *part.shape))])
+
+        self.law = solve_lqr(
+            each(a),
+            each(b),
+            ended(q),
+            each(r),
+            each(cross),
+            ended(cost.lx[0] - q @ x - cross.T @ u),
+            each(cost.lu[0] - r @ u - cross @ x),
+            each(successor - a @ x - b @ u),
+        )
 
     def _decide(self, state: Array, step: int, judged: bool) -> Array:
-        return np.clip(self.gain @ state + self.offset, self.problem.lower, self.problem.upper)
-
-
-def stationary_law(
-    a: Array, b: Array, c: Array, q: Array, r: Array, cross: Array, by_state: Array, by_action: Array
-) -> tuple[Array, Array]:
-    r"""u = K x + k with the least mean cost over an endless horizon.
-
-        min lim 1/T Σ ½ xᵀQx + ½ uᵀRu + uᵀSx + qᵀx + rᵀu,   x' = A x + B u + c
-
-        P: the stabilising solution of the discrete algebraic Riccati equation,
-        K = −(R + BᵀPB)⁻¹ (BᵀPA + S),   p = q + Kᵀr + (A + BK)ᵀ (P c + p),
-        k = −(R + BᵀPB)⁻¹ (r + Bᵀ (P c + p))
-
-    Args:
-        a: A (n, n).
-        b: B (n, m).
-        c: c (n,).
-        q: Q (n, n).
-        r: R (m, m).
-        cross: S (m, n).
-        by_state: q (n,).
-        by_action: r (m,).
-
-    Raises:
-        SolverError: no law stabilises the model at a finite cost.
-
-    Source: Bertsekas 2017, "Dynamic programming and optimal control", volume 1, section 3.1.
-    """
-    try:
-        p = np.asarray(scipy.linalg.solve_discrete_are(a, b, q, r, s=cross.T))
-    except np.linalg.LinAlgError as error:
-        raise SolverError(f"LQR: no law stabilises the learned model at a finite cost: {error}") from error
-    curvature = r + b.T @ p @ b
-    gain = -np.linalg.solve(curvature, b.T @ p @ a + cross)
-    closed = a + b @ gain
-    value = np.linalg.solve(np.eye(len(a)) - closed.T, by_state + gain.T @ by_action + closed.T @ p @ c)
-    return gain, -np.linalg.solve(curvature, by_action + b.T @ (p @ c + value))
+        if self.law is None:
+            return np.clip(np.zeros(self.problem.m), self.problem.lower, self.problem.upper)
+        wanted = self.law.gains[step] @ state + self.law.feedforward[step]
+        return np.clip(wanted, self.problem.lower, self.problem.upper)

@@ -10,7 +10,7 @@ import numpy as np
 from mbpl_control.core.errors import InvalidFieldError
 from mbpl_control.core.validation import Array, check_whole
 from mbpl_control.mbrl.evaluation import StepLearner
-from mbpl_control.mbrl.learned_dynamics import LearnedDynamics
+from mbpl_control.mbrl.learned_dynamics import LearnedDynamics, Transitions
 from mbpl_control.mbrl.problem import LearningProblem
 from mbpl_control.mbrl.walk import Walk, joined
 
@@ -82,7 +82,7 @@ class ModelLearner(StepLearner):
         found = joined(self._walk.go(count, self._base if first else self._explore))
         self.steps += count
         self.dynamics.learn(found)
-        self._learned()
+        self._learned(found)
 
     def act(self, state: Array, step: int) -> Array:
         """See `StepLearner.act`."""
@@ -104,5 +104,5 @@ class ModelLearner(StepLearner):
         Episodes of learning and those that are judged take turns: what is remembered of the one is not for the other.
         """
 
-    def _learned(self) -> None:  # noqa: B027 - most have nothing to do
-        """The dynamics learned: what rests on them is made anew."""
+    def _learned(self, found: Transitions) -> None:  # noqa: B027 - most have nothing to do
+        """The dynamics learned from these transitions: what rests on them is made anew."""
