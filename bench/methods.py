@@ -19,6 +19,7 @@ from mbpl_control.mbrl.closed_loop import ClosedLoop, roll_out
 from mbpl_control.mbrl.dyna import TabularDyna, run_episodes
 from mbpl_control.mbrl.gradient import ESTIMATORS, estimate
 from mbpl_control.mbrl.maze import Maze
+from mbpl_control.policies.network import one_thread
 
 #: Sensitivities g of the map, and how it is run.
 SENSITIVITIES = (0.5, 1.0, 1.5, 2.0, 2.2, 2.21, 2.22, 2.23, 2.24, 2.25, 2.5, 3.0)
@@ -56,11 +57,13 @@ def gradient_variances(
     """Variance of each estimator over repetitions, summed over the parameters, on the same particles."""
     loop, theta, start = sine_map(sensitivity, NOISE)
     found: dict[str, list[Tensor]] = {name: [] for name in ESTIMATORS}
-    for seed in range(repetitions):
-        generator = torch.Generator().manual_seed(seed)
-        rollouts = roll_out(loop, theta, start.expand(particles, -1), steps, generator)
-        for name in ESTIMATORS:
-            found[name].append(estimate(loop, theta, rollouts, name, "quadratic").mean)
+    # matrices are small: threads would wait for each other, on a busy machine for minutes
+    with one_thread():
+        for seed in range(repetitions):
+            generator = torch.Generator().manual_seed(seed)
+            rollouts = roll_out(loop, theta, start.expand(particles, -1), steps, generator)
+            for name in ESTIMATORS:
+                found[name].append(estimate(loop, theta, rollouts, name, "quadratic").mean)
     return {name: float(torch.stack(each).var(dim=0).sum()) for name, each in found.items()}
 
 
