@@ -339,9 +339,11 @@ def _tell(
         }
         print(jsonlib.dumps(outcome, allow_nan=False))
     else:
-        from rich.table import Table
+        from rich.table import Column, Table
 
-        table = Table("method", "steps until solved", "s until solved", "return at the end", "success at the end")
+        # figures may go on in the next line, names are not cut off
+        name = Column("method", no_wrap=True)
+        table = Table(name, "steps until solved", "s until solved", "return at the end", "success at the end")
         for method in dict.fromkeys(curve.method for curve in curves):
             row = method_row(method, [c for c in curves if c.method == method], enough)
             cells = (row.solved_steps, row.solved_seconds, row.last, row.success)
