@@ -33,22 +33,22 @@ def test_a_recorder_killed_in_a_trial_leaves_a_bag_that_can_be_read(client: Grap
     bag = tmp_path / "killed"
     recorder = next(p for p in psutil.process_iter(["cmdline"]) if _is_recorder(p, client))
     sizes: list[int] = []
+    killed: list[int] = []
 
     def kill(feedback: RunTrial.Feedback) -> None:
-        if feedback.phase != "run" or not recorder.is_running():
+        if feedback.phase != "run" or killed:
             return
         sizes.append((bag / "killed.mcap").stat().st_size)
         # what was put on the disk since the trial runs holds states of it
         if sizes[-1] > sizes[0] and feedback.step > feedback.steps // 2:
             recorder.send_signal(signal.SIGKILL)
-            recorder.wait(10.0)
+            killed.append(feedback.step)
 
     result = client.run_trial(
         RunTrial.Goal(controller="ilqr_feedback", seed=3, record=True, bag=str(bag)), on_feedback=kill
     )
     # the trial itself is not lost with the recorder
-    assert not recorder.is_running()
-    assert result.ok and result.trial.steps == 125
+    assert killed and result.ok and result.trial.steps == 125
     episode = read_episode(bag)
     assert not episode.complete
     assert episode.metadata["task"] == "arm_reach"

@@ -280,6 +280,7 @@ def test_a_method_may_have_steps_of_its_own(mbpl, tmp_path: Path) -> None:
             ["-t", TASK, "--steps", "9", "--methods", "sac=0"],
             "steps of sac: found 0; must be",
         ),
+        (["-t", TASK, "--steps", "9", "--methods", "sac", "--episodes", "0"], "--episodes: found 0; must be"),
         (
             ["-t", "gym:Pendulum-v1", "--steps", "9", "--methods", "gps"],
             "--methods: found gps; must be one of linear_q",

@@ -41,81 +41,54 @@ from mbpl_control.tasks.task import Task
 COMMAND = "mbpl compare"
 
 
-def opened(
-    resume: Path | None,
+def opened(resume: Path | None, **given: Any) -> Path:
+    """The directory of a comparison that goes on, or of a new one.
+
+    Args:
+        resume: the directory, where it goes on.
+        given: all other options that say what is compared, by name, None where they were not given.
+
+    Raises:
+        MbplError: options that do not go together, or see `begin_comparison`.
+    """
+    if resume is not None:
+        check_resume_alone(COMMAND, **given)
+        return resume
+    task, methods, steps = (given[name] for name in ("task", "methods", "steps"))
+    if task is None or not methods or steps is None:
+        found = f"{task}, {' '.join(methods or ['None'])} and {steps}"
+        raise InvalidFieldError(COMMAND, "--task, --methods and --steps", found, "given, or --resume")
+    return begin_comparison(**given)
+
+
+def begin_comparison(
+    task: str,
+    methods: Sequence[str],
     *,
-    task: str | None,
-    methods: Sequence[str] | None,
-    steps: int | None,
+    steps: int,
     seeds: Sequence[int] | None,
     every: int | None,
     episodes: int | None,
     option: Sequence[str] | None,
     output: Path | None,
 ) -> Path:
-    """The directory of a comparison that goes on, or of a new one; the arguments are those of the command.
-
-    Raises:
-        MbplError: options that do not go together, or see `begin_comparison`.
-    """
-    if resume is not None:
-        check_resume_alone(
-            COMMAND,
-            task=task,
-            methods=methods,
-            steps=steps,
-            seeds=seeds,
-            every=every,
-            episodes=episodes,
-            option=option,
-            output=output,
-        )
-        return resume
-    if task is None or not methods or steps is None:
-        found = f"{task}, {' '.join(methods or ['None'])} and {steps}"
-        raise InvalidFieldError(COMMAND, "--task, --methods and --steps", found, "given, or --resume")
-    return begin_comparison(
-        task,
-        methods,
-        steps=steps,
-        seeds=seeds or [0],
-        every=every,
-        episodes=episodes or 1,
-        output=output,
-        option=option or (),
-    )
-
-
-def begin_comparison(
-    task_name: str,
-    methods: Sequence[str],
-    *,
-    steps: int,
-    seeds: Sequence[int],
-    every: int | None,
-    episodes: int,
-    output: Path | None,
-    option: Sequence[str] = (),
-) -> Path:
-    """A new directory with what is to be compared; the directory.
-
-    Args are those of the command. `option`: of step learners, each "METHOD:NAME=VALUE".
+    """A new directory with what is to be compared; the directory. Arguments are the options of the command.
 
     Raises:
         MbplError: an argument is wrong, or the directory is not empty.
     """
-    problem, task = problem_of(task_name)
+    problem, loaded = problem_of(task)
     started = datetime.now()
     about = Comparison(
-        problem=task_name if task is None else str(task.path.resolve()),
+        problem=task if loaded is None else str(loaded.path.resolve()),
         name=problem.name,
-        task_hash="" if task is None else task.hash,
+        task_hash="" if loaded is None else loaded.hash,
         methods=list(methods),
         steps=check_whole(COMMAND, "--steps", steps, 1, 10**12),
         every=0 if every is None else check_whole(COMMAND, "--every", every, 1, 10**12),
-        episodes=check_whole(COMMAND, "--episodes", episodes, 1, 10**6),
-        seeds=check_seeds(COMMAND, seeds),
-        options=_options_by_method(option),
+        episodes=check_whole(COMMAND, "--episodes", 1 if episodes is None else episodes, 1, 10**6),
+        seeds=check_seeds(COMMAND, [0] if seeds is None else seeds),
+        options=_options_by_method(option or ()),
         started=f"{started:%Y-%m-%d %H:%M:%S}",
         versions=versions(PACKAGES),
         commit=commit(),
@@ -124,8 +97,8 @@ def begin_comparison(
         raise InvalidFieldError(COMMAND, "--methods", "none", "one or more")
     for method in about.budgets:
         check_choice(COMMAND, "--methods", method, (*ITERATED, *STEPPED))
-        if task is None and method in ITERATED:
-            raise InvalidFieldError(COMMAND, "--methods", method, f"one of {', '.join(STEPPED)} on {task_name}")
+        if loaded is None and method in ITERATED:
+            raise InvalidFieldError(COMMAND, "--methods", method, f"one of {', '.join(STEPPED)} on {task}")
         if method in STEPPED:
             # what this installation cannot build is better known before the others have learned for hours
             build_method(method, problem, about.seeds[0], about.options.get(method))

@@ -159,17 +159,8 @@ def compare(
     """Let methods learn one task by the same number of steps, or each by its own, and write one report of all."""
     from mbpl_control.cli.compare import compare, opened
 
-    path = opened(
-        resume,
-        task=task,
-        methods=methods,
-        steps=steps,
-        seeds=seeds,
-        every=every,
-        episodes=episodes,
-        option=option,
-        output=output,
-    )
+    about = {"task": task, "methods": methods, "steps": steps, "seeds": seeds, "every": every, "episodes": episodes}
+    path = opened(resume, **about, option=option, output=output)
     if not compare(path, executor=executor, workers=workers, as_json=json):
         raise typer.Exit(130)
 
